@@ -1,0 +1,19 @@
+"""Compile a trained Keras or SavedModel network for phones and browsers, and prove every artifact."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlc.api import build, inspect, open, validate
+
+__all__ = ["__version__", "build", "inspect", "open", "validate"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Load the API on first use, so that `import mlc` costs nothing."""
+    if name in __all__:
+        return getattr(importlib.import_module("mlc.api"), name)
+    raise AttributeError(f"module 'mlc' has no attribute {name!r}")

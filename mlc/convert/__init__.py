@@ -1,0 +1,1 @@
+"""Source → network: one file per kind of source."""

@@ -1,0 +1,1 @@
+"""The user's data, and inputs made up where there are none."""

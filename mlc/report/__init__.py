@@ -1,0 +1,1 @@
+"""Evidence → terminal and files."""

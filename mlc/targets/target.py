@@ -1,0 +1,106 @@
+"""The doors that every target has: emit, open, inspect, recognises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from mlc.convert.network import Network, TensorSpec
+from mlc.optimize.recipe import Precision, Recipe
+
+__all__ = ["Arrays", "Calibration", "Emission", "Options", "Runtime", "Summary", "Target"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Arrays = Mapping[str, Array]  # tensor name -> array, batch first
+
+# Yields the network's input tensors, one batch at a time; every call starts again from the first.
+Calibration = Callable[[], Iterator[Arrays]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only one target asks for."""
+
+    ios: int = 16  # Core ML: oldest iOS that must run the package, 15..18
+    opset: int = 17  # ONNX
+
+
+@dataclass(frozen=True)
+class Emission:
+    """What a target wrote, and what the recipe became there.
+
+    `notes` tells the user in whole sentences where the artifact differs from what was asked.
+    """
+
+    path: Path
+    weights: Precision
+    activations: Precision
+    notes: tuple[str, ...] = ()
+
+    @property
+    def precision(self) -> str:
+        """For tables: `float32`, `float16`, `int8`, or `int8 weights` where activations stayed float."""
+        if self.weights == self.activations:
+            return self.weights
+        return f"{self.weights} weights"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `mlc inspect` shows of a source or artifact."""
+
+    format: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    ops: Mapping[str, int]  # kind -> count
+    parameters: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Runtime(Protocol):
+    """An artifact opened in a real runtime of its format. State: close it."""
+
+    name: str  # e.g. "LiteRT 2.1.6", with the backend where there is a choice
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    # False where a time taken here says nothing about the format's own runtime.
+    timed: bool
+
+    def run(self, feeds: Arrays) -> dict[str, Array]:
+        """Run one batch. Feeds and results are real numbers: integer I/O is (de)quantized here."""
+
+    def close(self) -> None:
+        """Give back processes and memory. May be called twice."""
+
+
+class Target(Protocol):
+    """A room of `mlc/targets`: a module with these four functions."""
+
+    TITLE: str  # "Core ML"
+    SUFFIX: str  # ".mlpackage"; "" for a folder
+
+    def emit(
+        self,
+        network: Network,
+        recipe: Recipe,
+        calibration: Calibration | None,
+        options: Options,
+        path: Path,
+    ) -> Emission:
+        """Write the artifact to `path`, which does not exist yet.
+
+        Same arguments, same bytes. Raises `UnsupportedError` where the format cannot hold the network.
+        """
+
+    def open(self, path: Path) -> Runtime:
+        """Load the artifact from disk. Raises `UnverifiableError` where it cannot be run here."""
+
+    def inspect(self, path: Path) -> Summary:
+        """Read inputs, outputs and ops without running anything."""
+
+    def recognises(self, path: Path) -> bool:
+        """Whether `path` looks like an artifact of this format; cheap, never raises."""

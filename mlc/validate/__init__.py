@@ -1,0 +1,1 @@
+"""Artifact × network × data → evidence."""
