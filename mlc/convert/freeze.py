@@ -1,0 +1,175 @@
+"""Trace once, freeze, fold: anything TensorFlow can call → the canonical network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mlc.convert.network import Description, Network, Provenance, TensorSpec
+from mlc.errors import SourceError
+
+__all__ = ["as_identifiers", "freeze"]
+
+_BODY = "body"  # scope of everything that is neither input nor output
+
+Call = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+def freeze(
+    call: Call,
+    inputs: Sequence[TensorSpec],
+    provenance: Provenance,
+    description: Description,
+    notes: Sequence[str] = (),
+) -> Network:
+    """Freeze `call`, which maps input tensors by name to output tensors by name.
+
+    Graph before::
+
+        args ─► Call(captured variables) ─► nested results
+
+    Graph after::
+
+        Placeholder(input name) ─► body/… with constants ─► Identity(output name)
+
+    Names that are not identifiers (`[A-Za-z_][A-Za-z0-9_]*`), which Core ML refuses, are changed here,
+    once, so that all artifacts agree; a note tells of it.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    arguments = as_identifiers([spec.name for spec in inputs])
+
+    def by_position(*tensors: Any) -> list[Any]:
+        results.update(call(dict(zip((s.name for s in inputs), tensors, strict=True))))
+        return [tf.identity(t) for t in results.values()]
+
+    results: dict[str, Any] = {}
+    traced = tf.function(
+        by_position,
+        autograph=False,
+        input_signature=[
+            tf.TensorSpec(s.shape, tf.dtypes.as_dtype(s.dtype), name=a)
+            for s, a in zip(inputs, arguments, strict=True)
+        ],
+    ).get_concrete_function()
+    sizes = {v.ref(): v.shape.num_elements() for v in traced.graph.variables if v.dtype.is_floating}
+    frozen = convert_variables_to_constants_v2(
+        traced, lower_control_flow=False, aggressive_inlining=True
+    )
+    outputs = as_identifiers(list(results), taken=arguments)
+
+    with tf.Graph().as_default() as graph:
+        placeholders = {
+            old.name: tf.compat.v1.placeholder(
+                tf.dtypes.as_dtype(spec.dtype), spec.shape, name=argument
+            )
+            for old, spec, argument in zip(frozen.inputs, inputs, arguments, strict=True)
+        }
+        ends = tf.import_graph_def(
+            _without_control_edges(frozen.graph.as_graph_def()),
+            input_map=placeholders,
+            return_elements=[t.name for t in frozen.outputs],
+            name=_BODY,
+        )
+        for end, name in zip(ends, outputs, strict=True):
+            tf.identity(end, name=name)
+        graph_def = graph.as_graph_def()
+    graph_def = tf.compat.v1.graph_util.extract_sub_graph(graph_def, [*arguments, *outputs])
+    _refuse_variables(graph_def)
+    _name_functions(graph_def)
+
+    renamed = [
+        f"The name {old!r} became {new!r}: Core ML and generated code need identifiers."
+        for old, new in zip(
+            [*(s.name for s in inputs), *results], [*arguments, *outputs], strict=True
+        )
+        if old != new
+    ]
+    return Network(
+        graph=graph_def.SerializeToString(deterministic=True),
+        inputs=tuple(
+            TensorSpec(a, s.shape, s.dtype) for a, s in zip(arguments, inputs, strict=True)
+        ),
+        outputs=tuple(
+            TensorSpec(name, _shape(end), end.dtype.name)
+            for name, end in zip(outputs, ends, strict=True)
+        ),
+        parameters=sum(sizes.values()),
+        provenance=provenance,
+        description=description,
+        notes=(*notes, *renamed),
+    )
+
+
+def as_identifiers(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+    """Make every name an identifier, and all of them different from each other and from `taken`."""
+    used = {*taken, _BODY}
+    result = []
+    for name in names:
+        clean = re.sub(r"\W", "_", name.split(":")[0], flags=re.ASCII) or "_"
+        clean = f"_{clean}" if clean[0].isdigit() else clean
+        # TensorFlow scopes must not start with an underscore.
+        clean = f"x{clean}" if clean.startswith("_") else clean
+        unique, n = clean, 1
+        while unique in used:
+            unique, n = f"{clean}_{n}", n + 1
+        used.add(unique)
+        result.append(unique)
+    return result
+
+
+def _shape(tensor: Any) -> tuple[int | None, ...]:
+    if tensor.shape.rank is None:
+        raise SourceError(
+            f"The rank of output {tensor.name!r} is unknown.",
+            "Give the input a fixed shape with --input-shape NAME=DIMS.",
+        )
+    return tuple(tensor.shape.as_list())
+
+
+def _without_control_edges(graph_def: Any) -> Any:
+    """Inlined calls leave control edges on NoOps and reads; inference has no order to keep."""
+    for node in graph_def.node:
+        data = [i for i in node.input if not i.startswith("^")]
+        del node.input[:]
+        node.input.extend(data)
+    return graph_def
+
+
+def _refuse_variables(graph_def: Any) -> None:
+    for node in graph_def.node:
+        if node.op in ("VarHandleOp", "ReadVariableOp", "HashTableV2", "MutableHashTableV2"):
+            raise SourceError(
+                f"The model keeps state that cannot be frozen ({node.op} at {node.name}).",
+                "Move look-up tables and stateful layers out of the model, into the app.",
+            )
+
+
+def _name_functions(graph_def: Any) -> None:
+    """Name loop bodies and branches by their order, not by a counter of the process."""
+    functions = {f.signature.name: f for f in graph_def.library.function}
+    order: dict[str, str] = {}
+
+    def visit(nodes: Any) -> None:
+        for node in nodes:
+            for key in sorted(node.attr):
+                value = node.attr[key]
+                for ref in [value.func, *value.list.func]:
+                    if ref.name not in functions:
+                        continue
+                    if ref.name not in order:
+                        order[ref.name] = f"mlc_{key}_{len(order)}"
+                        visit(functions[ref.name].node_def)
+                    ref.name = order[ref.name]
+
+    visit(graph_def.node)
+    del graph_def.library.gradient[:]
+    kept = [functions[old] for old in order]
+    for function, new in zip(kept, order.values(), strict=True):
+        function.signature.name = new
+    del graph_def.library.function[:]
+    graph_def.library.function.extend(kept)
