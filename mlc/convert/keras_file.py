@@ -1,0 +1,265 @@
+"""Keras files of version 2 and 3 → network, each by the Keras that understands it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlc.convert.freeze import freeze
+from mlc.convert.network import Description, Network, Provenance, TensorSpec
+from mlc.convert.source import Source
+from mlc.convert.trust import check_config
+from mlc.errors import SourceError, UntrustedError
+
+__all__ = ["freeze_model", "read"]
+
+
+@dataclass(frozen=True)
+class Loader:
+    """One of the two Keras libraries. `tf_keras` reads files of Keras 1 and 2, `keras` of Keras 3."""
+
+    library: str
+    title: str
+
+
+_KERAS2 = Loader("tf_keras", "Keras 2")
+_KERAS3 = Loader("keras", "Keras 3")
+
+
+def read(
+    source: Source,
+    description: Description,
+    batch: int | None = 1,
+    shapes: Mapping[str, tuple[int | None, ...]] | None = None,
+    trust: bool = False,
+    custom_objects: Mapping[str, Any] | None = None,
+) -> Network:
+    """Load a Keras file and freeze it.
+
+    The file's own version chooses the library; should that one refuse, the other is tried and a note
+    tells of it. Whatever was loaded must have the input shapes and the number of weights that the file
+    states, because Keras 3 loads some Keras 2 files wrongly and says nothing.
+
+    Raises `SourceError` if neither library loads it, `UntrustedError` for code without `trust`.
+    """
+    if not trust:
+        check_config(source, custom_objects is not None)
+    first, second = (_KERAS3, _KERAS2) if source.kind == "keras3" else (_KERAS2, _KERAS3)
+    try:
+        model = _load(source, first, trust, custom_objects or {})
+        notes: tuple[str, ...] = ()
+    except UntrustedError:
+        raise
+    except Exception as refusal:
+        try:
+            model = _load(source, second, trust, custom_objects or {})
+        except Exception:
+            raise _explained(source, first, refusal) from refusal
+        notes = (
+            f"{first.title} refused the file ({_first_line(refusal)}); {second.title} read it.",
+        )
+    return freeze_model(model, source.provenance, description, batch, shapes, notes)
+
+
+def freeze_model(
+    model: Any,
+    provenance: Provenance,
+    description: Description,
+    batch: int | None = 1,
+    shapes: Mapping[str, tuple[int | None, ...]] | None = None,
+    notes: tuple[str, ...] = (),
+) -> Network:
+    """Freeze a live Keras model of either generation in inference mode.
+
+    `batch` replaces the first dimension of every input (None leaves it open); `shapes` gives whole
+    shapes for inputs by name, for models that do not know theirs.
+    """
+    inputs = _inputs(model, batch, shapes or {})
+    _compute_in_float32(model)
+    structure = _input_structure(model, [s.name for s in inputs])
+
+    def call(feeds: Mapping[str, Any]) -> Mapping[str, Any]:
+        return _named(model, model(structure(feeds), training=False))
+
+    return freeze(call, inputs, provenance, description, notes)
+
+
+def _load(source: Source, loader: Loader, trust: bool, custom_objects: Mapping[str, Any]) -> Any:
+    if loader is _KERAS2:
+        import tf_keras
+        from tf_keras.src.saving import serialization_lib
+
+        if trust:
+            serialization_lib.enable_unsafe_deserialization()
+        model = tf_keras.models.load_model(
+            str(source.path),
+            custom_objects={**_legacy_objects(), **custom_objects},
+            compile=False,
+            safe_mode=not trust,
+        )
+    else:
+        import keras
+
+        model = keras.models.load_model(
+            str(source.path),
+            custom_objects=dict(custom_objects),
+            compile=False,
+            safe_mode=not trust,
+        )
+    _verify(model, source)
+    return model
+
+
+def _legacy_objects() -> dict[str, Any]:
+    """Names that Keras 2.0 to 2.2 files use and later versions dropped."""
+    import tensorflow as tf
+
+    return {"relu6": tf.nn.relu6, "hard_swish": lambda x: x * tf.nn.relu6(x + 3) / 6}
+
+
+def _verify(model: Any, source: Source) -> None:
+    """The loaded model must be the stored one: same input shapes, same number of weights."""
+    stored = _stored_input_shapes(source.config)
+    loaded = [tuple(t.shape) for t in getattr(model, "inputs", None) or []]
+    if stored and loaded and sorted(stored, key=str) != sorted(loaded, key=str):
+        raise SourceError(
+            f"{source.path.name} states input shapes {stored}, but loading gave {loaded}.",
+            "Save the model again with the Keras version that made it.",
+        )
+    if source.stored_parameters is not None:
+        count = sum(int(w.shape.num_elements() or 1) for w in _weights(model))
+        if count != source.stored_parameters:
+            raise SourceError(
+                f"{source.path.name} stores {source.stored_parameters:,} weights, "
+                f"but loading gave {count:,}.",
+                "Save the model again with the Keras version that made it.",
+            )
+
+
+def _weights(model: Any) -> list[Any]:
+    """All weights but the seeds of random layers, as TensorFlow variables."""
+    weights = [getattr(w, "value", w) for w in model.weights]
+    import tensorflow as tf
+
+    return [tf.convert_to_tensor(w() if callable(w) else w) for w in weights]
+
+
+def _stored_input_shapes(config: dict[str, Any]) -> list[tuple[int | None, ...]]:
+    """Shapes of the outermost model's inputs as its config states them; [] where it does not."""
+    body = config.get("config", {})
+    if isinstance(body, list):  # Sequential of Keras 2.0 to 2.2
+        layers, inputs = body, None
+    else:
+        layers, inputs = body.get("layers", []), body.get("input_layers")
+    if config.get("class_name") == "Sequential":
+        candidates = layers[:1]
+    else:
+        flat = _flat_names(inputs)
+        candidates = [row for row in layers if row.get("name") in flat]
+    shapes = []
+    for row in candidates:
+        shape = row["config"].get("batch_shape", row["config"].get("batch_input_shape"))
+        if shape is not None:
+            shapes.append(tuple(shape))
+    return shapes
+
+
+def _flat_names(node: Any) -> set[str]:
+    if isinstance(node, str):
+        return {node}
+    values = node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
+    return set().union(*map(_flat_names, values)) if values else set()
+
+
+def _inputs(
+    model: Any, batch: int | None, shapes: Mapping[str, tuple[int | None, ...]]
+) -> list[TensorSpec]:
+    tensors = getattr(model, "inputs", None) or []
+    if not tensors and not shapes:
+        raise SourceError(
+            "The model does not know its input shape.", "Give it with --input-shape NAME=DIMS."
+        )
+    if not tensors:
+        return [TensorSpec(name, shape, "float32") for name, shape in shapes.items()]
+    specs = []
+    for tensor in tensors:
+        name = _history(tensor).name
+        shape = shapes.get(name, (batch, *tuple(tensor.shape)[1:]))
+        dtype = tensor.dtype if isinstance(tensor.dtype, str) else tensor.dtype.name
+        specs.append(TensorSpec(name, shape, dtype))
+    return specs
+
+
+def _history(tensor: Any) -> Any:
+    """The layer that made a symbolic tensor: Keras 3 and Keras 2 keep it under different names."""
+    history = tensor._keras_history
+    return history.operation if hasattr(history, "operation") else history.layer
+
+
+def _input_structure(model: Any, names: list[str]) -> Any:
+    """How to hand over inputs: alone, as a list, or by the keys that the model was built with."""
+    struct = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
+    if isinstance(struct, dict):
+        keys = {key: _history(tensor).name for key, tensor in struct.items()}
+        return lambda feeds: {key: feeds[name] for key, name in keys.items()}
+    if len(names) == 1:
+        return lambda feeds: feeds[names[0]]
+    return lambda feeds: [feeds[name] for name in names]
+
+
+def _named(model: Any, results: Any) -> dict[str, Any]:
+    """Outputs by name: the keys of a dict, else the layers that end the model, made different."""
+    if isinstance(results, Mapping):
+        return dict(results)
+    flat = list(results) if isinstance(results, (list, tuple)) else [results]
+    symbolic = getattr(model, "outputs", None) or []
+    if len(symbolic) != len(flat):
+        return {f"output_{k}" if len(flat) > 1 else "output": t for k, t in enumerate(flat)}
+    named: dict[str, Any] = {}
+    for tensor, result in zip(symbolic, flat, strict=True):
+        name = base = _history(tensor).name
+        n = 1
+        while name in named:
+            name, n = f"{base}_{n}", n + 1
+        named[name] = result
+    return named
+
+
+def _compute_in_float32(model: Any) -> None:
+    """Mixed-precision policies only speed up training; their casts to float16 break TFLite."""
+    for layer in [model, *model._flatten_layers(include_self=False)]:
+        policy = getattr(layer, "dtype_policy", None)
+        if policy is None or policy.compute_dtype == "float32" or "float" not in policy.name:
+            continue
+        import keras
+
+        if isinstance(layer, keras.layers.Layer):
+            layer.dtype_policy = "float32"
+        else:
+            import tf_keras
+
+            layer._set_dtype_policy(tf_keras.mixed_precision.Policy("float32"))
+
+
+def _explained(source: Source, loader: Loader, refusal: Exception) -> SourceError:
+    if isinstance(refusal, SourceError):
+        return refusal
+    text = str(refusal)
+    for phrase in ("Unknown layer", "Could not locate class", "Unknown activation function",
+                   "Could not interpret activation", "Could not locate function"):  # fmt: skip
+        if phrase in text:
+            return UntrustedError(
+                f"{source.path.name} needs code that is not in it: {_first_line(refusal)}",
+                "Give the Python module that defines it with --custom-objects MODULE.",
+            )
+    return SourceError(
+        f"{loader.title} cannot load {source.path.name} (saved by Keras {source.version}): "
+        f"{_first_line(refusal)}",
+        "See build.log for the whole message; saving the model again often helps.",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    line = next((s.strip() for s in str(error).splitlines() if s.strip()), type(error).__name__)
+    return line if len(line) <= 200 else line[:199] + "…"
