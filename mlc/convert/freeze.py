@@ -98,7 +98,9 @@ def freeze(
             TensorSpec(name, _shape(end), end.dtype.name)
             for name, end in zip(outputs, ends, strict=True)
         ),
+        endings=tuple(_ending(end.op) for end in ends),
         parameters=sum(sizes.values()),
+        vocabulary=_vocabulary(graph_def, arguments),
         provenance=provenance,
         description=description,
         notes=(*notes, *renamed),
@@ -129,6 +131,31 @@ def _shape(tensor: Any) -> tuple[int | None, ...]:
             "Give the input a fixed shape with --input-shape NAME=DIMS.",
         )
     return tuple(tensor.shape.as_list())
+
+
+def _ending(op: Any) -> str:
+    """The kind of op that computes an output, seen through ops that only pass it on."""
+    while op.type in ("Identity", "Reshape", "Squeeze", "Cast") and op.inputs:
+        op = op.inputs[0].op
+    return str(op.type)
+
+
+def _vocabulary(graph_def: Any, inputs: Sequence[str]) -> dict[str, int]:
+    """Rows of the tables that inputs index, followed forward through ops that keep the values."""
+    nodes = {node.name: node for node in graph_def.node}
+
+    def origin(name: str) -> str:
+        node = nodes[name.split(":")[0]]
+        passes = node.op in ("Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose")
+        return origin(node.input[0]) if passes else str(node.name)
+
+    rows = {}
+    for node in graph_def.node:
+        if node.op in ("GatherV2", "Gather", "ResourceGather"):
+            table, index = nodes[origin(node.input[0])], origin(node.input[1])
+            if index in inputs and table.op == "Const":
+                rows[index] = int(table.attr["value"].tensor.tensor_shape.dim[0].size)
+    return rows
 
 
 def _without_control_edges(graph_def: Any) -> Any:

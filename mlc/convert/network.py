@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -58,16 +59,20 @@ class Network:
     can be hashed, stored and sent to a worker process where TensorFlow is not loaded yet.
 
     `parameters` counts the elements of the float constants that were variables in the source.
+    `vocabulary` tells, for inputs that index a table such as an embedding, how many rows it has.
+    `endings` names, for each output, the op that computes it (`Softmax`, `Sigmoid`, `BiasAdd`, ...).
     """
 
     graph: bytes = field(repr=False)
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    endings: tuple[str, ...]
     parameters: int
     provenance: Provenance
     description: Description
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] = ()
+    vocabulary: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -79,12 +84,16 @@ class Network:
 
     @property
     def is_classifier(self) -> bool:
-        """One float output of two or more classes per sample: argmax means something."""
-        if len(self.outputs) != 1:
+        """One row of class scores per sample, so that the highest one is the answer.
+
+        Known from a softmax at the end, or from labels that fit; one sigmoid is a classifier of two.
+        """
+        if len(self.outputs) != 1 or len(self.outputs[0].shape) != 2:
             return False
-        (output,) = self.outputs
-        classes = output.shape[-1] if output.shape else None
-        return len(output.shape) == 2 and classes is not None and classes >= 2
+        classes = self.outputs[0].shape[1]
+        if classes == 1:
+            return self.endings == ("Sigmoid",)
+        return self.endings == ("Softmax",) or (bool(self.labels) and len(self.labels) == classes)
 
     def described(self, **changes: object) -> Network:
         """The same graph with other surroundings (description, preprocessing, labels)."""
@@ -111,11 +120,13 @@ class Network:
             graph=(folder / "network.pb").read_bytes(),
             inputs=specs(header["inputs"]),
             outputs=specs(header["outputs"]),
+            endings=tuple(header["endings"]),
             parameters=header["parameters"],
             provenance=Provenance(**header["provenance"]),
             description=Description(**header["description"]),
             preprocessing=Preprocessing.from_json(preprocessing) if preprocessing else None,
             labels=tuple(header["labels"]),
+            vocabulary=header["vocabulary"],
             notes=tuple(header["notes"]),
         )
 

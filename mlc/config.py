@@ -1,0 +1,160 @@
+"""mlc.toml and flags → one frozen BuildConfig."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from mlc import targets
+from mlc.convert.labels import read_labels
+from mlc.convert.network import Description
+from mlc.convert.preprocessing import Preprocessing
+from mlc.convert.read import ReadOptions
+from mlc.errors import UsageError
+from mlc.optimize import recipe as recipes
+from mlc.optimize.recipe import Recipe
+from mlc.targets.target import Options
+from mlc.validate.gate import Limits
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["BuildConfig", "DataConfig", "load"]
+
+FILE = "mlc.toml"
+_TOP = {
+    "name",
+    "version",
+    "author",
+    "license",
+    "description",
+    "labels",
+    "targets",
+    "recipe",
+    "data",
+}
+_TABLES = {"preprocessing", "limits"}
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to compare on. `data` and `calibration` are what the user wrote after --data."""
+
+    data: str | None = None
+    calibration: str | None = None
+    samples: int = 500  # at most so many are compared
+    calibration_samples: int = 200
+    input_range: tuple[float, float] | None = None  # of made-up inputs, where there are no data
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """Everything one build depends on, besides the bytes of the source and of the data."""
+
+    source: Path
+    output: Path
+    description: Description
+    targets: tuple[str, ...] = targets.NAMES
+    recipe: Recipe = recipes.RECIPES["fp32"]
+    read: ReadOptions = field(default_factory=ReadOptions)
+    data: DataConfig = field(default_factory=DataConfig)
+    preprocessing: Preprocessing | None = None
+    labels: tuple[str, ...] = ()
+    options: Options = field(default_factory=Options)
+    limits: Mapping[str, Limits] = field(default_factory=dict)  # by target
+    cache: bool = True
+
+
+def load(source: Path, file: Path | None) -> dict[str, Any]:
+    """The settings of `file`, else of the mlc.toml beside the source, else of the one here; or {}.
+
+    Paths inside are taken from the folder of the file. Raises `UsageError` naming file and field.
+    """
+    beside = source.parent / FILE if source.parent.exists() else Path(FILE)
+    found = file or next((p for p in (beside, Path(FILE)) if p.is_file()), None)
+    if found is None:
+        return {}
+    try:
+        settings = tomllib.loads(found.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{found} does not exist.", "Check --config.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{found} is not valid TOML: {error}.", "Correct that line.") from None
+    unknown = set(settings) - _TOP - _TABLES
+    if unknown:
+        raise UsageError(
+            f"{found}: unknown field {sorted(unknown)[0]!r}.",
+            f"Known are {', '.join(sorted(_TOP | _TABLES))}.",
+        )
+    for name in ("labels", "data"):
+        if isinstance(settings.get(name), str):
+            settings[name] = _from_folder(found.parent, settings[name])
+    return settings
+
+
+def resolve(
+    source: Path,
+    output: Path | None,
+    settings: Mapping[str, Any],
+    flags: Mapping[str, Any],
+) -> BuildConfig:
+    """Lay flags (only those the user gave) over the settings of the file over the defaults.
+
+    `flags` are named as the fields they set: description fields, preprocessing fields, `labels`,
+    `targets`, `recipe`, `data`, ... and `limits`, a list of `(name, value)` as the user wrote them.
+    """
+    merged = {**settings, **{k: v for k, v in flags.items() if v is not None}}
+    description = Description(**{"name": _stem(source), **_pick(Description, merged, text=True)})
+    if not re.fullmatch(r"[\w.-]+", description.name):
+        raise UsageError(
+            f"The name {description.name!r} cannot be a file name.", "Use letters, digits, _ . -"
+        )
+    named = merged.get("targets", "all")
+    names = targets.parse(named if isinstance(named, str) else ",".join(named))
+    return BuildConfig(
+        source=source,
+        output=output or Path("dist"),
+        description=description,
+        targets=names,
+        recipe=recipes.named(str(merged.get("recipe", "fp32"))),
+        read=ReadOptions(**_pick(ReadOptions, merged)),
+        data=DataConfig(**_pick(DataConfig, merged)),
+        preprocessing=_preprocessing(settings, flags),
+        labels=read_labels(merged["labels"]) if "labels" in merged else (),
+        options=Options(**_pick(Options, merged)),
+        limits=Limits.per_target(names, settings.get("limits", {}), flags.get("limits") or []),
+        cache=bool(merged.get("cache", True)),
+    )
+
+
+def _preprocessing(settings: Mapping[str, Any], flags: Mapping[str, Any]) -> Preprocessing | None:
+    declared = dict(settings.get("preprocessing", {}))
+    names = [f.name for f in fields(Preprocessing)]
+    declared |= {k: flags[k] for k in names if flags.get(k) is not None}
+    if "preprocessing" not in settings and not declared:
+        return None
+    return Preprocessing.from_json(declared)
+
+
+def _pick(kind: type, merged: Mapping[str, Any], text: bool = False) -> dict[str, Any]:
+    """Those settings that are fields of the dataclass `kind`."""
+    picked = {f.name: merged[f.name] for f in fields(kind) if f.name in merged}
+    for name, value in picked.items():
+        if text and not isinstance(value, str):
+            raise UsageError(f"{FILE}: {name} must be text.", f'Write {name} = "{value}".')
+    return picked
+
+
+def _from_folder(folder: Path, value: str) -> str:
+    beside = folder / value.split(":")[0]
+    return str(folder / value) if beside.exists() else value
+
+
+def _stem(source: Path) -> str:
+    return re.sub(r"[^\w.-]", "_", source.name.removesuffix(source.suffix) or source.name)

@@ -1,0 +1,49 @@
+"""Labels: the names of the classes, in the order of the output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlc.convert.network import Network
+from mlc.errors import UsageError
+
+__all__ = ["check_labels", "read_labels"]
+
+
+def read_labels(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Labels from a text file with one per line, or from a list.
+
+    Raises `UsageError` for a missing or empty file.
+    """
+    if not isinstance(value, str):
+        return tuple(map(str, value))
+    try:
+        lines = Path(value).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"The labels file {value} cannot be read: {error}.",
+            "Give a text file, a label per line.",
+        ) from None
+    labels = tuple(line.strip() for line in lines if line.strip())
+    if not labels:
+        raise UsageError(f"The labels file {value} is empty.", "Write one label per line.")
+    return labels
+
+
+def check_labels(network: Network) -> None:
+    """The labels must count as many as the network has classes; raises `UsageError`."""
+    if not network.labels or len(network.outputs) != 1:
+        return
+    classes = network.outputs[0].shape[-1] if network.outputs[0].shape else None
+    if classes not in (None, 1, len(network.labels)):
+        more = (
+            "Drop or add a background label"
+            if abs(len(network.labels) - (classes or 0)) == 1
+            else ""
+        )
+        raise UsageError(
+            f"There are {len(network.labels)} labels, but {network.outputs[0].name!r} has {classes} "
+            "classes.",
+            more + "." if more else "Give the labels this network was trained with.",
+        )

@@ -1,0 +1,118 @@
+"""The user's data: an image folder, an .npz, or Python; one sample at a time, as the network wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from mlc.convert.network import Network, TensorSpec
+from mlc.errors import DataError
+
+__all__ = ["Array", "Dataset", "Sample", "batches", "open_data", "spread"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Input tensors by name, each without a batch dimension; and the class index, where known."""
+
+    feeds: Mapping[str, Array]
+    label: int | None = None
+
+
+class Dataset(Protocol):
+    """Samples that can be read again and again, in the same order. Pickles."""
+
+    @property
+    def title(self) -> str:
+        """For the report: what and how many, e.g. `344 pictures of 2 classes in test/`."""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether samples carry a label."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Changes when the data do; None where that cannot be known, so that nothing is cached."""
+
+    def samples(self) -> Iterator[Sample]:
+        """Read them from the first on."""
+
+
+def open_data(argument: str, network: Network, limit: int) -> Dataset:
+    """An image folder, an `.npz` file, or `module:function`, of at most `limit` samples.
+
+    Raises `DataError` when it cannot be read or does not fit the network's inputs.
+    """
+    from mlc.data import folder, npz, python
+
+    path = Path(argument)
+    if path.is_dir():
+        return folder.open_folder(path, network, limit)
+    if path.suffix == ".npz" or path.is_file():
+        return npz.open_npz(path, network, limit)
+    if ":" in argument:
+        return python.open_function(argument, network, limit)
+    raise DataError(
+        f"The data {argument!r} do not exist.",
+        "Give a folder of images, an .npz file, or module:function.",
+    )
+
+
+def spread(count: int, limit: int) -> list[int]:
+    """At most `limit` indices of `count`, evenly spread, always the same."""
+    if count <= limit:
+        return list(range(count))
+    return [int(i) for i in np.linspace(0, count - 1, limit).round()]
+
+
+def batches(
+    dataset: Dataset, network: Network, limit: int | None = None
+) -> Iterator[tuple[dict[str, Array], list[int | None]]]:
+    """Group samples as the network's batch size demands (1 where it is open).
+
+    The last batch is filled up with its last sample; its list of labels is as long as the real samples.
+    """
+    size = network.inputs[0].shape[0] if network.inputs and network.inputs[0].shape else 1
+    pending: list[Sample] = []
+    for sample in islice(dataset.samples(), limit):
+        pending.append(sample)
+        if len(pending) == (size or 1):
+            yield _stack(pending, size or 1, network)
+            pending = []
+    if pending:
+        yield _stack(pending, size or 1, network)
+
+
+def _stack(
+    samples: list[Sample], size: int, network: Network
+) -> tuple[dict[str, Array], list[int | None]]:
+    filled = samples + [samples[-1]] * (size - len(samples))
+    feeds = {
+        spec.name: np.ascontiguousarray(
+            np.stack([s.feeds[spec.name] for s in filled]), dtype=spec.dtype
+        )
+        for spec in network.inputs
+    }
+    return feeds, [s.label for s in samples]
+
+
+def check_shape(array: Array, spec: TensorSpec, where: str) -> None:
+    """One sample must fit its input; raises `DataError` naming both shapes."""
+    wanted = spec.shape[1:]
+    fits = len(array.shape) == len(wanted) and all(
+        w is None or w == a for w, a in zip(wanted, array.shape, strict=True)
+    )
+    if not fits:
+        shown = "×".join("?" if d is None else str(d) for d in wanted) or "a single number"
+        got = "×".join(map(str, array.shape)) or "a single number"
+        raise DataError(
+            f"{where}: a sample for input {spec.name!r} is {got}, but the network takes {shown}.",
+            "Give data of that shape, without counting the batch.",
+        )

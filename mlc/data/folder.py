@@ -1,0 +1,127 @@
+"""An image folder: pictures, or class sub-folders of pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlc.convert.network import Network, TensorSpec
+from mlc.convert.preprocessing import Preprocessing
+from mlc.data.dataset import Sample, spread
+from mlc.errors import DataError
+
+__all__ = ["ImageFolder", "open_folder"]
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif"}
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """Pictures and, from the names of class sub-folders, their labels."""
+
+    files: tuple[tuple[Path, int | None], ...]
+    spec: TensorSpec
+    preprocessing: Preprocessing
+    title: str
+
+    @property
+    def labelled(self) -> bool:
+        """Whether class sub-folders told the labels."""
+        return self.files[0][1] is not None
+
+    @property
+    def fingerprint(self) -> str:
+        """From names, sizes and modification times, as make does: pictures are not read again."""
+        sha = hashlib.sha256(repr((self.spec, self.preprocessing)).encode())
+        for path, label in self.files:
+            stat = path.stat()
+            sha.update(repr((str(path), label, stat.st_size, stat.st_mtime_ns)).encode())
+        return sha.hexdigest()
+
+    def samples(self) -> Iterator[Sample]:
+        """Decode, resize and scale one picture at a time."""
+        from PIL import Image, UnidentifiedImageError
+
+        height, width = _height_width(self.spec)
+        for path, label in self.files:
+            try:
+                with Image.open(path) as image:
+                    pixels = self.preprocessing.pixels(image, height, width)
+            except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+                raise DataError(
+                    f"The picture {path} cannot be read: {error}.", "Remove or repair it."
+                ) from error
+            yield Sample({self.spec.name: self.preprocessing.tensor(pixels)}, label)
+
+
+def open_folder(path: Path, network: Network, limit: int) -> ImageFolder:
+    """List the pictures of a folder, evenly spread where there are more than `limit`.
+
+    Sub-folders are classes: their index is that of their name in the network's labels, or, where the
+    network has none, their alphabetical place. Raises `DataError` for an empty folder, for classes that
+    the network does not have, and for networks that do not take one picture.
+    """
+    spec = image_input(network)
+    classes = sorted(p for p in path.iterdir() if p.is_dir() and any(_pictures(p)))
+    found: list[tuple[Path, int | None]] = []
+    if classes:
+        index = _class_indices([c.name for c in classes], network, path)
+        found += [(file, index[c.name]) for c in classes for file in _pictures(c)]
+    else:
+        found = [(file, None) for file in _pictures(path)]
+    if not found:
+        raise DataError(
+            f"The folder {path} holds no pictures.", f"Known are {', '.join(sorted(_SUFFIXES))}."
+        )
+    files = tuple(found[i] for i in spread(len(found), limit))
+    of = f" of {len(found):,}" if len(files) < len(found) else ""
+    kinds = f" of {len(classes)} classes" if classes else ""
+    title = f"{len(files):,}{of} pictures{kinds} in {path.name}/"
+    return ImageFolder(files, spec, network.preprocessing or default_for(spec), title)
+
+
+def image_input(network: Network) -> TensorSpec:
+    """The one input that takes a picture; raises `DataError` when there is none such."""
+    pictures = [s for s in network.inputs if len(s.shape) == 4 and s.shape[3] in (1, 3)]
+    if len(network.inputs) != 1 or not pictures:
+        inputs = ", ".join(map(str, network.inputs))
+        raise DataError(
+            f"Pictures do not fit this network: it takes {inputs}.",
+            "Give an .npz file or module:function with these inputs.",
+        )
+    _height_width(pictures[0])
+    return pictures[0]
+
+
+def default_for(spec: TensorSpec) -> Preprocessing:
+    """What holds where nothing is declared: raw pixels, stretched."""
+    return Preprocessing(color="gray" if spec.shape[3] == 1 else "rgb")
+
+
+def _height_width(spec: TensorSpec) -> tuple[int, int]:
+    height, width = spec.shape[1:3]
+    if height is None or width is None:
+        raise DataError(
+            f"Input {spec.name!r} has no fixed picture size.",
+            f"Give it with --input-shape {spec.name}=HEIGHTxWIDTHx{spec.shape[3]}.",
+        )
+    return height, width
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file())
+
+
+def _class_indices(names: list[str], network: Network, path: Path) -> dict[str, int]:
+    if network.labels and set(names) <= set(network.labels):
+        return {name: network.labels.index(name) for name in names}
+    last = network.outputs[0].shape[-1] if network.outputs[0].shape else None
+    classes = 2 if last == 1 else last
+    if len(names) != classes:
+        raise DataError(
+            f"{path} has {len(names)} class folders, but the network has {classes} classes.",
+            "Name the folders as the labels, and give the labels with --labels or mlc.toml.",
+        )
+    return {name: k for k, name in enumerate(names)}

@@ -1,0 +1,124 @@
+"""An .npz file: `x` and, where known, `y`; or one array per input of the network."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mlc.convert.network import Network, TensorSpec
+from mlc.convert.preprocessing import Preprocessing
+from mlc.data.dataset import Array, Sample, check_shape, spread
+from mlc.data.folder import default_for
+from mlc.errors import DataError
+
+__all__ = ["Npz", "open_npz"]
+
+_X, _Y = ("x", "images"), ("y", "labels")
+
+
+@dataclass(frozen=True)
+class Npz:
+    """Arrays of samples by input name, and class indices."""
+
+    arrays: Mapping[str, Array] = field(repr=False)
+    labels: Array | None
+    inputs: tuple[TensorSpec, ...]
+    preprocessing: Preprocessing | None
+    title: str
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the file has `y`."""
+        return self.labels is not None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that is used."""
+        sha = hashlib.sha256(repr((self.inputs, self.preprocessing)).encode())
+        for name, array in [*sorted(self.arrays.items()), ("", self.labels)]:
+            if array is not None:
+                sha.update(name.encode() + str(array.dtype).encode())
+                sha.update(np.ascontiguousarray(array).tobytes())
+        return sha.hexdigest()
+
+    def samples(self) -> Iterator[Sample]:
+        """One row of every array at a time. uint8 pictures are pixels, all else are tensors."""
+        for row in range(len(next(iter(self.arrays.values())))):
+            feeds = {s.name: self._tensor(self.arrays[s.name][row], s) for s in self.inputs}
+            yield Sample(feeds, None if self.labels is None else int(self.labels[row]))
+
+    def _tensor(self, value: Array, spec: TensorSpec) -> Array:
+        picture = len(spec.shape) == 4 and spec.shape[3] in (1, 3)
+        if not (picture and value.dtype == np.uint8):
+            return value
+        from PIL import Image
+
+        how = self.preprocessing or default_for(spec)
+        height, width = spec.shape[1] or value.shape[0], spec.shape[2] or value.shape[1]
+        image = Image.fromarray(value[..., 0] if value.shape[-1] == 1 else value)
+        return how.tensor(how.pixels(image, height, width))
+
+
+def open_npz(path: Path, network: Network, limit: int) -> Npz:
+    """Read an `.npz`, evenly spread where there are more than `limit` samples.
+
+    Raises `DataError` for a damaged file, missing arrays, and samples that do not fit the network.
+    """
+    stored = _read(path)
+    names = [s.name for s in network.inputs]
+    alone = next((stored[x] for x in _X if x in stored), None)
+    if set(names) <= set(stored):
+        arrays = {name: stored[name] for name in names}
+    elif alone is not None and len(names) == 1:
+        arrays = {names[0]: alone}
+    else:
+        raise DataError(
+            f"{path} holds {', '.join(stored) or 'nothing'}; the network takes {', '.join(names)}.",
+            "Name the arrays as the inputs, or `x` where there is one input; `y` are class indices.",
+        )
+    labels = next((stored[y] for y in _Y if y in stored and y not in names), None)
+    count = {
+        len(a) if a.ndim else 0 for a in [*arrays.values(), *([] if labels is None else [labels])]
+    }
+    if len(count) != 1 or 0 in count:
+        raise DataError(
+            f"The arrays of {path} differ in length, or are empty.", "Correct the file."
+        )
+    if labels is not None:
+        labels = np.argmax(labels, axis=-1) if labels.ndim == 2 and labels.shape[1] > 1 else labels
+        labels = labels.reshape(len(labels)).astype(np.int64)
+    total = count.pop()
+    rows = spread(total, limit)
+    of = f" of {total:,}" if len(rows) < total else ""
+    dataset = Npz(
+        {k: a[rows] for k, a in arrays.items()},
+        None if labels is None else labels[rows],
+        network.inputs,
+        network.preprocessing,
+        f"{len(rows):,}{of} samples in {path.name}",
+    )
+    first = next(dataset.samples())
+    for spec in network.inputs:
+        check_shape(first.feeds[spec.name], spec, str(path))
+    return dataset
+
+
+def _read(path: Path) -> dict[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if isinstance(file, np.ndarray):
+                raise DataError(
+                    f"{path} is one array, not an .npz.", "Save with np.savez(x=…, y=…)."
+                )
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist.", "Check --data.") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} cannot be read as .npz: {error}.", "Save it with np.savez(x=…, y=…)."
+        ) from error

@@ -1,0 +1,99 @@
+"""Inputs made up from the declared input range, for where there are no data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlc.convert.network import Network, TensorSpec
+from mlc.data.dataset import Array, Sample
+
+__all__ = ["Synthesized", "synthesize"]
+
+_OPEN_DIMENSION = 32  # length of an axis that the network leaves open
+
+
+@dataclass(frozen=True)
+class Synthesized:
+    """Random inputs, the same in every run. They prove equal arithmetic, never accuracy."""
+
+    inputs: tuple[TensorSpec, ...]
+    ranges: tuple[tuple[float, float], ...]
+    whole: frozenset[str]  # inputs that take whole numbers only
+    count: int
+    labelled: bool = False
+
+    @property
+    def title(self) -> str:
+        """Says that they are made up, and from which range."""
+        spans = ", ".join(f"{low:g} … {high:g}" for low, high in sorted(set(self.ranges)))
+        return f"{self.count} made-up inputs in {spans} (no data given)"
+
+    @property
+    def fingerprint(self) -> str:
+        """They depend on nothing else."""
+        return f"{self.inputs} {self.ranges} {sorted(self.whole)} {self.count}"
+
+    def samples(self) -> Iterator[Sample]:
+        """Each from a seed of its own, so that fewer samples are the first of more."""
+        for k in range(self.count):
+            rng = np.random.default_rng(k)
+            yield Sample(
+                {
+                    spec.name: _draw(rng, spec, low, high, spec.name in self.whole)
+                    for spec, (low, high) in zip(self.inputs, self.ranges, strict=True)
+                }
+            )
+
+
+def synthesize(
+    network: Network, count: int, declared: tuple[float, float] | None = None
+) -> Synthesized:
+    """Made-up inputs over `declared`, else over what is known of each input.
+
+    Pictures span what the preprocessing can yield (raw 0..255 where nothing is declared), indices of an
+    embedding the rows of its table, other floats −3..3, other integers 0..9.
+    """
+    ranges = tuple(declared or _range(spec, network) for spec in network.inputs)
+    whole = {s.name for s in network.inputs if not s.dtype.startswith("float")}
+    return Synthesized(network.inputs, ranges, frozenset(whole | set(network.vocabulary)), count)
+
+
+def _range(spec: TensorSpec, network: Network) -> tuple[float, float]:
+    if spec.name in network.vocabulary:
+        return 0, network.vocabulary[spec.name] - 1
+    if not spec.dtype.startswith("float"):
+        return 0, 1 if spec.dtype == "bool" else 9
+    if len(spec.shape) == 4 and spec.shape[3] in (1, 3):
+        return network.preprocessing.tensor_range if network.preprocessing else (0, 255)
+    return -3, 3
+
+
+def _draw(
+    rng: np.random.Generator, spec: TensorSpec, low: float, high: float, whole: bool
+) -> Array:
+    shape = tuple(_OPEN_DIMENSION if d is None else d for d in spec.shape[1:])
+    if whole:
+        return rng.integers(int(low), int(high), shape, endpoint=True).astype(spec.dtype)
+    if len(shape) == 3 and shape[2] in (1, 3):
+        return (low + (high - low) * _picture(rng, *shape)).astype(spec.dtype)
+    return rng.uniform(low, high, shape).astype(spec.dtype)
+
+
+def _picture(rng: np.random.Generator, height: int, width: int, channels: int) -> Array:
+    """Noise at several scales with varying brightness and contrast, 0..1.
+
+    White noise alone averages out in the first pooling: every such picture looks the same to a network,
+    and a comparison on it would prove little.
+    """
+    total = np.zeros((height, width, channels))
+    for cells in (2, 5, 12, 32):
+        grid = rng.normal(size=(cells, cells, channels))
+        rows = np.linspace(0, cells - 1, height).round().astype(int)
+        columns = np.linspace(0, cells - 1, width).round().astype(int)
+        total += grid[rows][:, columns] * rng.uniform(0.2, 1)
+    total = total / (np.abs(total).max() + 1e-9) * rng.uniform(0.2, 0.5) + rng.uniform(0.3, 0.7)
+    picture: Array = np.clip(total, 0, 1)
+    return picture

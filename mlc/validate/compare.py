@@ -1,0 +1,207 @@
+"""Run an artifact and compare it with the network, sample by sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlc.convert.network import Network, TensorSpec
+from mlc.data.dataset import Dataset, batches
+from mlc.errors import DataError, UnverifiableError
+from mlc.targets.target import Runtime
+from mlc.validate.evidence import Accuracy, OutputError, Parity
+
+__all__ = ["Comparison", "compare", "match", "record"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Errors, agreement and accuracy of one runtime; and whether the reference could tell at all."""
+
+    parity: Parity
+    accuracy: Accuracy | None
+    finite: bool  # the artifact yields no NaN or infinity where the network yields none
+    variation: float  # how much the network's own outputs change over the samples, 0..1
+
+
+@dataclass
+class _Sums:
+    """Running figures of one output; `low` and `high` are per element, to see whether it varies."""
+
+    error: float = 0.0
+    error2: float = 0.0
+    reference2: float = 0.0
+    finite: bool = True
+    low: Array = field(default_factory=lambda: np.array(np.inf))
+    high: Array = field(default_factory=lambda: np.array(-np.inf))
+
+    def add(self, reference: Array, artifact: Array) -> None:
+        reference, artifact = reference.astype(np.float64), artifact.astype(np.float64)
+        usable = np.isfinite(reference)
+        self.finite &= bool(np.isfinite(artifact[usable]).all())
+        difference = np.where(usable & np.isfinite(artifact), artifact - reference, 0)
+        self.error = max(self.error, float(np.abs(difference).max(initial=0)))
+        self.error2 += float((difference**2).sum())
+        known = np.where(usable, reference, 0)
+        self.reference2 += float((known**2).sum())
+        for row in known:  # shapes may differ between samples where a dimension is open
+            same = self.low.shape in ((), row.shape)
+            self.low = np.minimum(self.low, row) if same else np.minimum(self.low.min(), row.min())
+            self.high = (
+                np.maximum(self.high, row) if same else np.maximum(self.high.max(), row.max())
+            )
+
+    @property
+    def span(self) -> float:
+        return float(self.high.max() - self.low.min())
+
+    @property
+    def variation(self) -> float:
+        """Largest change of one element over the samples, relative to the largest magnitude."""
+        largest = max(abs(float(self.high.max())), abs(float(self.low.min())))
+        return float((self.high - self.low).max()) / largest if largest else 0.0
+
+
+def record(reference: Runtime, network: Network, dataset: Dataset, limit: int, to: Path) -> int:
+    """Write the network's own outputs on every sample to `to`/*.npz; returns how many batches."""
+    count = 0
+    for feeds, _ in batches(dataset, network, limit):
+        np.savez(to / f"{count:06}.npz", **reference.run(feeds))  # type: ignore[arg-type]
+        count += 1
+    if not count:
+        raise DataError(f"There are no {dataset.title}.", "Check --data.")
+    return count
+
+
+def recorded(folder: Path) -> Iterator[dict[str, Array]]:
+    """Read back what `record` wrote, in order."""
+    for file in sorted(folder.glob("*.npz")):
+        with np.load(file) as stored:
+            yield {name: stored[name] for name in stored.files}
+
+
+def compare(
+    runtime: Runtime, network: Network, dataset: Dataset, limit: int, references: Path
+) -> Comparison:
+    """Run every sample and sum up.
+
+    Raises `UnverifiableError` when inputs or outputs of the artifact cannot be matched with the network's.
+    """
+    to_feed = match(network.inputs, runtime.inputs, "input")
+    to_result = match(network.outputs, runtime.outputs, "output")
+    sums = {spec.name: _Sums() for spec in network.outputs}
+    samples = agreed = original_right = artifact_right = labelled = 0
+    for (feeds, labels), expected in zip(
+        batches(dataset, network, limit), recorded(references), strict=True
+    ):
+        results = runtime.run(_as_fed(feeds, to_feed, runtime))
+        real = len(labels)
+        samples += real
+        for spec in network.outputs:
+            got = _reshaped(results[to_result[spec.name]], expected[spec.name], spec)
+            sums[spec.name].add(expected[spec.name][:real], got[:real])
+        if network.is_classifier:
+            name = network.outputs[0].name
+            original = _classes(expected[name][:real])
+            artifact = _classes(_reshaped(results[to_result[name]], expected[name], spec)[:real])
+            agreed += int((original == artifact).sum())
+            for label, o, a in zip(labels, original, artifact, strict=True):
+                if label is not None:
+                    labelled += 1
+                    original_right += int(o == label)
+                    artifact_right += int(a == label)
+    parity = Parity(
+        samples,
+        tuple(_error(name, s) for name, s in sums.items()),
+        agreed / samples if network.is_classifier else None,
+    )
+    accuracy = _accuracy(labelled, original_right, artifact_right) if labelled else None
+    return Comparison(
+        parity,
+        accuracy,
+        all(s.finite for s in sums.values()),
+        max(s.variation for s in sums.values()) if samples > 1 else 0.0,
+    )
+
+
+def match(
+    ours: tuple[TensorSpec, ...], theirs: tuple[TensorSpec, ...], what: str
+) -> Mapping[str, str]:
+    """Which of the artifact's tensors is which of the network's: by name, else by only one shape.
+
+    Foreign artifacts often lost the names. Raises `UnverifiableError` where a guess would be needed.
+    """
+    names = {s.name for s in theirs}
+    if {s.name for s in ours} <= names:
+        return {s.name: s.name for s in ours}
+    if len(ours) == len(theirs) == 1:
+        return {ours[0].name: theirs[0].name}
+    matched = {}
+    for spec in ours:
+        same = [t.name for t in theirs if _sizes(t.shape) == _sizes(spec.shape)]
+        if len(same) != 1:
+            raise UnverifiableError(
+                f"Which {what} of the artifact ({', '.join(map(str, theirs))}) is {spec}? "
+                "Neither name nor shape tells.",
+                "Compare an artifact that kept the names.",
+            )
+        matched[spec.name] = same[0]
+    return matched
+
+
+def _sizes(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    """A shape without its batch dimension and without the ones."""
+    return tuple(d for d in shape[1:] if d != 1)
+
+
+def _as_fed(
+    feeds: Mapping[str, Array], names: Mapping[str, str], runtime: Runtime
+) -> dict[str, Array]:
+    specs = {s.name: s for s in runtime.inputs}
+    fed = {}
+    for ours, theirs in names.items():
+        shape, array = specs[theirs].shape, feeds[ours]
+        if None not in shape and array.size == int(np.prod(shape)):  # type: ignore[arg-type]
+            array = array.reshape(shape)  # type: ignore[arg-type]
+        fed[theirs] = array
+    return fed
+
+
+def _reshaped(result: Array, expected: Array, spec: TensorSpec) -> Array:
+    if result.size != expected.size:
+        raise UnverifiableError(
+            f"Output {spec.name!r} has shape {result.shape}, the network's has {expected.shape}."
+        )
+    return result.reshape(expected.shape)
+
+
+def _classes(scores: Array) -> Array:
+    """The answers of a classifier: (N, classes) → (N,); one sigmoid score is a yes above 0.5."""
+    picked: Array = scores[:, 0] > 0.5 if scores.shape[1] == 1 else scores.argmax(axis=1)
+    return picked
+
+
+def _error(name: str, sums: _Sums) -> OutputError:
+    span = sums.span
+    sqnr = None
+    if sums.error2 > 0:
+        sqnr = float(10 * np.log10(max(sums.reference2, 1e-300) / sums.error2))
+    relative = sums.error / span if span else float(sums.error > 0)
+    return OutputError(name, span, sums.error, relative, sqnr)
+
+
+def _accuracy(n: int, original: int, artifact: int) -> Accuracy:
+    return Accuracy(n, original / n, _wilson(original, n), artifact / n, _wilson(artifact, n))
+
+
+def _wilson(right: int, n: int) -> tuple[float, float]:
+    from scipy.stats import binomtest
+
+    interval = binomtest(right, n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
