@@ -1,0 +1,12 @@
+"""The Core ML room: emit ML Programs, run them, look into them."""
+
+from __future__ import annotations
+
+from mlc.targets.coreml.emit import emit
+from mlc.targets.coreml.inspect import inspect, recognises
+from mlc.targets.coreml.runtime import open
+
+__all__ = ["SUFFIX", "TITLE", "emit", "inspect", "open", "recognises"]
+
+TITLE = "Core ML"
+SUFFIX = ".mlpackage"

@@ -1,0 +1,69 @@
+"""Call coremltools' converter, and say in one sentence why when it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlc.convert.network import Network
+from mlc.errors import UnsupportedError
+from mlc.targets.coreml.interface import Interface, input_types
+from mlc.targets.coreml.quiet import quiet
+
+__all__ = ["convert", "refuse_unknown_ops"]
+
+
+def convert(graph_def: Any, network: Network, interface: Interface, half: bool, ios: int) -> Any:
+    """GraphDef, already rewritten → coremltools' model of an ML Program.
+
+    Weights and activations are float16 where `half`; inputs and outputs are float32 or int32 always,
+    so that one app fits every precision.
+    """
+    import numpy as np
+
+    with quiet():
+        import coremltools as ct
+
+        classifier = None
+        if interface.labels:
+            classifier = ct.ClassifierConfig(
+                list(interface.labels), predicted_probabilities_output=network.outputs[0].name
+            )
+        floats = {s.name for s in network.outputs if s.dtype.startswith(("float", "bfloat"))}
+        try:
+            return ct.convert(
+                graph_def,
+                source="tensorflow",
+                convert_to="mlprogram",
+                inputs=input_types(network, interface),
+                outputs=[
+                    ct.TensorType(name=s.name, dtype=np.float32 if s.name in floats else np.int32)
+                    for s in network.outputs
+                ],
+                classifier_config=classifier,
+                minimum_deployment_target=ct.target[f"iOS{ios}"],
+                compute_precision=ct.precision.FLOAT16 if half else ct.precision.FLOAT32,
+                skip_model_load=True,
+            )
+        except Exception as error:  # whatever it is, coremltools cannot convert this network
+            reason = str(error).strip().split("\n")[0][:300]
+            raise UnsupportedError(
+                f"coremltools cannot convert this network: {type(error).__name__}: {reason}",
+                "Leave Core ML out with --targets, or replace the layer that it names.",
+            ) from error
+
+
+def refuse_unknown_ops(graph_def: Any) -> None:
+    """Name all ops that the converter does not know, before it stumbles over the first."""
+    with quiet():
+        # Importing the package fills the registry.
+        from coremltools.converters.mil.frontend import tensorflow2  # noqa: F401
+        from coremltools.converters.mil.frontend.tensorflow.tf_op_registry import _TF_OPS_REGISTRY
+
+    functions = graph_def.library.function
+    used = {n.op for n in graph_def.node} | {n.op for f in functions for n in f.node_def}
+    unknown = sorted(used - {"NoOp", "Assert"} - set(_TF_OPS_REGISTRY))
+    if unknown:
+        raise UnsupportedError(
+            f"Core ML has no equivalent of {', '.join(unknown)}.",
+            "Leave Core ML out with --targets, or replace the layer that uses it.",
+        )

@@ -1,0 +1,58 @@
+"""Write a network as a Core ML ML Program (`.mlpackage`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlc.convert.network import Network
+from mlc.errors import UsageError
+from mlc.optimize.recipe import Recipe
+from mlc.targets.coreml import metadata, package, rewrites
+from mlc.targets.coreml.convert import convert, refuse_unknown_ops
+from mlc.targets.coreml.interface import decide
+from mlc.targets.coreml.quantize import quantize_weights
+from mlc.targets.target import Calibration, Emission, Options
+
+__all__ = ["emit"]
+
+
+def emit(
+    network: Network,
+    recipe: Recipe,
+    calibration: Calibration | None,
+    options: Options,
+    path: Path,
+) -> Emission:
+    """Rewrite what coremltools refuses, convert, compress, and write the same bytes every time.
+
+    int8 is 8-bit weights, one scale per output channel, in a float16 program: Core ML's integer
+    activations need iOS 17 and a calibration that only runs on a Mac.
+    """
+    if options.ios not in range(15, 19):
+        raise UsageError(f"There is no iOS {options.ios} target.", "Use --ios 15, 16, 17 or 18.")
+    interface = decide(network)
+    half = recipe.weights != "float32"
+    graph_def, rewritten = rewrites.apply(network, interface, half=half)
+    refuse_unknown_ops(graph_def)
+    model = convert(graph_def, network, interface, half=half, ios=options.ios)
+
+    notes = [*interface.notes, *rewritten]
+    weights = recipe.weights
+    if weights == "int8" and options.ios < 16:
+        weights = "float16"
+        notes.append("8-bit weights need iOS 16: for iOS 15 they stayed float16.")
+    elif weights == "int8":
+        model, remarks = quantize_weights(model)
+        notes += ["Weights are int8, activations float16.", *remarks]
+
+    model.save(str(path))
+    spec = package.read_spec(path)
+    metadata.describe(spec, network, preview=interface.preview)
+    package.write_spec(path, spec)
+    package.normalize(path)
+    return Emission(
+        path=path,
+        weights=weights,
+        activations="float16" if half else "float32",
+        notes=tuple(notes),
+    )
