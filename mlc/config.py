@@ -25,7 +25,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["BuildConfig", "DataConfig", "load"]
+__all__ = ["BuildConfig", "DataConfig", "load", "read_options", "resolve"]
 
 FILE = "mlc.toml"
 _TOP = {
@@ -123,7 +123,7 @@ def resolve(
         description=description,
         targets=names,
         recipe=recipes.named(str(merged.get("recipe", "fp32"))),
-        read=ReadOptions(**_pick(ReadOptions, merged)),
+        read=read_options(merged),
         data=DataConfig(**_pick(DataConfig, merged)),
         preprocessing=_preprocessing(settings, flags),
         labels=read_labels(merged["labels"]) if "labels" in merged else (),
@@ -131,6 +131,14 @@ def resolve(
         limits=Limits.per_target(names, settings.get("limits", {}), flags.get("limits") or []),
         cache=bool(merged.get("cache", True)),
     )
+
+
+def read_options(settings: Mapping[str, Any]) -> ReadOptions:
+    """How the source is read; a batch of "dynamic" leaves the first dimension open."""
+    picked = _pick(ReadOptions, settings)
+    if picked.get("batch") == "dynamic":
+        picked["batch"] = None
+    return ReadOptions(**picked)
 
 
 def _preprocessing(settings: Mapping[str, Any], flags: Mapping[str, Any]) -> Preprocessing | None:

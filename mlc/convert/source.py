@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from mlc.convert.network import Provenance
 from mlc.errors import SourceError
+from mlc.store import tree_digest
 
 __all__ = ["Source", "identify"]
 
@@ -40,7 +40,7 @@ class Source:
     def provenance(self) -> Provenance:
         """File name, kind and SHA-256, for manifests and metadata."""
         kind = f"Keras {self.version} {self.container}" if self.config else self.container
-        return Provenance(self.path.name, kind, digest(self.path))
+        return Provenance(self.path.name, kind, tree_digest(self.path))
 
 
 def identify(path: Path) -> Source:
@@ -63,19 +63,6 @@ def identify(path: Path) -> Source:
     raise SourceError(
         f"{path} {what}.", "Give a .keras, .h5 or .hdf5 file, or a SavedModel folder."
     )
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's files with their relative names, in sorted order."""
-    sha = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    for file in files:
-        if path.is_dir():
-            sha.update(file.relative_to(path).as_posix().encode() + b"\0")
-        with file.open("rb") as stream:
-            while chunk := stream.read(2**20):
-                sha.update(chunk)
-    return sha.hexdigest()
 
 
 def _saved_model(path: Path) -> Source:

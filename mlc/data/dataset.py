@@ -13,7 +13,7 @@ import numpy as np
 from mlc.convert.network import Network, TensorSpec
 from mlc.errors import DataError
 
-__all__ = ["Array", "Dataset", "Sample", "batches", "open_data", "spread"]
+__all__ = ["Array", "Calibration", "Dataset", "Sample", "batches", "open_data", "spread"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -70,6 +70,20 @@ def spread(count: int, limit: int) -> list[int]:
     if count <= limit:
         return list(range(count))
     return [int(i) for i in np.linspace(0, count - 1, limit).round()]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The first `limit` samples of a dataset as input batches; call it to read them."""
+
+    dataset: Dataset
+    network: Network
+    limit: int
+
+    def __call__(self) -> Iterator[dict[str, Array]]:
+        """Yield the network's input tensors, one batch at a time, from the first on."""
+        for feeds, _ in batches(self.dataset, self.network, self.limit):
+            yield feeds
 
 
 def batches(

@@ -9,14 +9,20 @@ from typing import cast
 from mlc.errors import SourceError, UsageError
 from mlc.targets.target import Target
 
-__all__ = ["NAMES", "parse", "recognise", "target"]
+__all__ = ["NAMES", "parse", "recognise", "target", "title"]
 
-NAMES = ("coreml", "tflite", "onnx", "tfjs")
+_TITLES = {"coreml": "Core ML", "tflite": "TFLite", "onnx": "ONNX", "tfjs": "TF.js"}
+NAMES = tuple(_TITLES)
 
 
 def target(name: str) -> Target:
     """The room of that name, imported on first use."""
     return cast(Target, importlib.import_module(f"mlc.targets.{name}"))
+
+
+def title(name: str) -> str:
+    """The name people know: `Core ML`."""
+    return _TITLES[name]
 
 
 def parse(names: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ import numpy as np
 from mlc.convert.network import Network, TensorSpec
 from mlc.optimize.recipe import Precision, Recipe
 
-__all__ = ["Arrays", "Calibration", "Emission", "Options", "Runtime", "Summary", "Target"]
+__all__ = ["Array", "Arrays", "Calibration", "Emission", "Options", "Runtime", "Summary", "Target"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = Mapping[str, Array]  # tensor name -> array, batch first
@@ -41,6 +41,10 @@ class Emission:
     activations: Precision
     notes: tuple[str, ...] = ()
 
+    def at(self, folder: Path) -> Emission:
+        """The same artifact after its folder was moved."""
+        return replace(self, path=folder / self.path.name)
+
     @property
     def precision(self) -> str:
         """For tables: `float32`, `float16`, `int8`, or `int8 weights` where activations stayed float."""
@@ -58,6 +62,7 @@ class Summary:
     outputs: tuple[TensorSpec, ...]
     ops: Mapping[str, int]  # kind -> count
     parameters: int
+    weights: Precision = "float32"  # of most weights
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

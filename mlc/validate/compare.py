@@ -15,7 +15,7 @@ from mlc.errors import DataError, UnverifiableError
 from mlc.targets.target import Runtime
 from mlc.validate.evidence import Accuracy, OutputError, Parity
 
-__all__ = ["Comparison", "compare", "match", "record"]
+__all__ = ["Comparison", "as_fed", "compare", "match", "record"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -68,11 +68,11 @@ class _Sums:
         return float((self.high - self.low).max()) / largest if largest else 0.0
 
 
-def record(reference: Runtime, network: Network, dataset: Dataset, limit: int, to: Path) -> int:
+def record(reference: Runtime, network: Network, dataset: Dataset, to: Path) -> int:
     """Write the network's own outputs on every sample to `to`/*.npz; returns how many batches."""
     count = 0
-    for feeds, _ in batches(dataset, network, limit):
-        np.savez(to / f"{count:06}.npz", **reference.run(feeds))  # type: ignore[arg-type]
+    for feeds, _ in batches(dataset, network):
+        np.savez(to / f"{count:06}.npz", **reference.run(feeds))
         count += 1
     if not count:
         raise DataError(f"There are no {dataset.title}.", "Check --data.")
@@ -86,30 +86,29 @@ def recorded(folder: Path) -> Iterator[dict[str, Array]]:
             yield {name: stored[name] for name in stored.files}
 
 
-def compare(
-    runtime: Runtime, network: Network, dataset: Dataset, limit: int, references: Path
-) -> Comparison:
+def compare(runtime: Runtime, network: Network, dataset: Dataset, references: Path) -> Comparison:
     """Run every sample and sum up.
 
-    Raises `UnverifiableError` when inputs or outputs of the artifact cannot be matched with the network's.
+    Raises `UnverifiableError` when inputs or outputs of the artifact cannot be matched.
     """
     to_feed = match(network.inputs, runtime.inputs, "input")
     to_result = match(network.outputs, runtime.outputs, "output")
     sums = {spec.name: _Sums() for spec in network.outputs}
     samples = agreed = original_right = artifact_right = labelled = 0
     for (feeds, labels), expected in zip(
-        batches(dataset, network, limit), recorded(references), strict=True
+        batches(dataset, network), recorded(references), strict=True
     ):
-        results = runtime.run(_as_fed(feeds, to_feed, runtime))
+        results = runtime.run(as_fed(feeds, to_feed, runtime))
         real = len(labels)
         samples += real
         for spec in network.outputs:
             got = _reshaped(results[to_result[spec.name]], expected[spec.name], spec)
             sums[spec.name].add(expected[spec.name][:real], got[:real])
         if network.is_classifier:
-            name = network.outputs[0].name
-            original = _classes(expected[name][:real])
-            artifact = _classes(_reshaped(results[to_result[name]], expected[name], spec)[:real])
+            (output,) = network.outputs
+            original = _classes(expected[output.name][:real])
+            got = _reshaped(results[to_result[output.name]], expected[output.name], output)
+            artifact = _classes(got[:real])
             agreed += int((original == artifact).sum())
             for label, o, a in zip(labels, original, artifact, strict=True):
                 if label is not None:
@@ -160,10 +159,12 @@ def _sizes(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
     return tuple(d for d in shape[1:] if d != 1)
 
 
-def _as_fed(
+def as_fed(
     feeds: Mapping[str, Array], names: Mapping[str, str], runtime: Runtime
 ) -> dict[str, Array]:
+    """Feeds under the artifact's names; dimensions of one that only one side has do not matter."""
     specs = {s.name: s for s in runtime.inputs}
+    """Feeds under the artifact's names; a batch or a dimension of one that it lacks is no difference."""
     fed = {}
     for ours, theirs in names.items():
         shape, array = specs[theirs].shape, feeds[ours]

@@ -81,11 +81,15 @@ class Latency:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of one artifact. `reason` says why something is *not verified*."""
+    """All that is known of one artifact.
+
+    `failure` says why it could not be written or crashed; `reason` why it is *not verified*.
+    """
 
     runtime: str = ""
     parity: Parity | None = None
     accuracy: Accuracy | None = None
     latency: Latency | None = None
     checks: tuple[Check, ...] = field(default=())
+    failure: str = ""
     reason: str = ""

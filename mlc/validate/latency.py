@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from mlc.targets.target import Arrays, Runtime
+from mlc.targets.target import Array, Arrays, Runtime
 from mlc.validate.evidence import Latency
 
 __all__ = ["interleave"]
@@ -38,8 +38,8 @@ def _once(runtime: Runtime, feeds: Arrays) -> float:
     return time.perf_counter() - start
 
 
-def _latency(original: Sequence[float], artifact: Sequence[float]) -> Latency:
-    ratios = np.asarray(artifact) / np.asarray(original)
+def _latency(original: Array, artifact: Array) -> Latency:
+    ratios = artifact / original
     low, middle, high = np.percentile(ratios, (25, 50, 75))
     return Latency(
         rounds=len(ratios),

@@ -1,0 +1,109 @@
+"""The pipeline: source → network → targets → evidence → bundle."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from mlc import targets
+from mlc.bundle.write import Bundle
+from mlc.config import BuildConfig
+from mlc.convert.network import Network
+from mlc.data.dataset import Calibration, open_data
+from mlc.optimize.recipe import Recipe
+from mlc.prove import Candidate, Subject, open_stages, prove_all, read_subject
+from mlc.report.report import Report, Row
+from mlc.stages import Silent, Stages, Watcher
+from mlc.store import Stored, tree_digest
+from mlc.targets.target import Emission, Options
+from mlc.validate.evidence import Evidence
+from mlc.workers import explain
+
+__all__ = ["build"]
+
+
+def build(config: BuildConfig, model: Any = None, watcher: Watcher | None = None) -> Report:
+    """Compile `config.source`, or the live Keras `model`, prove every artifact, write the bundle.
+
+    A target that fails becomes a row of the report; only what spoils all of them is raised.
+    """
+    with (
+        Bundle(config.output) as bundle,
+        open_stages(config, bundle.log, watcher or Silent()) as stages,
+    ):
+        subject = read_subject(stages, config, model)
+        candidates, failures = _emit_all(stages, config, subject)
+        rows = prove_all(stages, subject, candidates, config.limits)
+        report = Report(
+            network=subject.network,
+            source_bytes=subject.source_bytes,
+            recipe=config.recipe.name,
+            data=subject.dataset.title,
+            labelled=subject.dataset.labelled,
+            rows=tuple(sorted([*rows, *failures], key=lambda r: targets.NAMES.index(r.target))),
+            notes=subject.notes,
+            bundle=str(config.output),
+        )
+        return bundle.write(report, {c.target: c.emission.path for c in candidates})
+
+
+def _emit_all(
+    stages: Stages, config: BuildConfig, subject: Subject
+) -> tuple[list[Candidate], list[Row]]:
+    """Every target at the same time; those that fail cost nobody else anything."""
+    calibration = _calibration(config, subject)
+    fingerprint = calibration.dataset.fingerprint if calibration else "none"
+    known = fingerprint is not None
+    network, recipe, options = subject.network, config.recipe, config.options
+    running: dict[str, Future[Stored]] = {
+        name: stages.run(
+            f"emit {targets.title(name)}",
+            (network.digest, recipe, options, name, fingerprint) if known else None,
+            emit,
+            name,
+            network,
+            recipe,
+            calibration,
+            options,
+        )
+        for name in config.targets
+    }
+    candidates, failures = [], []
+    for name, future in running.items():
+        if error := future.exception():
+            why = str(explain(error, f"emitting {targets.title(name)}"))
+            failures.append(Row(name, "failed", evidence=Evidence(failure=why)))
+        else:
+            stored = future.result()
+            emission = stored.value.at(stored.folder)
+            candidates.append(Candidate(name, emission, tree_digest(emission.path)))
+    return candidates, failures
+
+
+def _calibration(config: BuildConfig, subject: Subject) -> Calibration | None:
+    """Samples to find the ranges of activations with; None where nobody gave data."""
+    if config.recipe.activations != "int8":
+        return None
+    limit = config.data.calibration_samples
+    if config.data.calibration:
+        dataset = open_data(config.data.calibration, subject.network, limit)
+    elif config.data.data:
+        dataset = open_data(config.data.data, subject.network, limit)
+    else:
+        return None
+    return Calibration(dataset, subject.network, limit)
+
+
+def emit(
+    folder: Path,
+    name: str,
+    network: Network,
+    recipe: Recipe,
+    calibration: Calibration | None,
+    options: Options,
+) -> Emission:
+    """A stage: let one target write its artifact into `folder`."""
+    target = targets.target(name)
+    path = folder / f"{network.description.name}{target.SUFFIX}"
+    return target.emit(network, recipe, calibration, options, path)

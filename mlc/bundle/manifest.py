@@ -1,0 +1,90 @@
+"""manifest.json: what is in a bundle. Apps, CI and `mlc validate` read it; its schema is beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import mlc
+from mlc.errors import SourceError
+from mlc.report.report import Report
+from mlc.store import tools
+
+__all__ = ["MANIFEST", "make_manifest", "read_manifest"]
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+def make_manifest(report: Report, folder: Path) -> dict[str, Any]:
+    """Describe the bundle in `folder`, every file with its SHA-256; valid by the schema."""
+    network = report.network
+    manifest = {
+        "format": FORMAT,
+        "mlc": mlc.__version__,
+        "tools": tools(),
+        "model": asdict(network.description),
+        "source": asdict(network.provenance),
+        "inputs": [asdict(s) for s in network.inputs],
+        "outputs": [asdict(s) for s in network.outputs],
+        "parameters": network.parameters,
+        "preprocessing": network.preprocessing.to_json() if network.preprocessing else None,
+        "labels": list(network.labels),
+        "recipe": report.recipe,
+        "artifacts": [
+            {
+                "target": row.target,
+                "file": row.file,
+                "sha256": row.sha256,
+                "state": row.level,
+                "weights": row.emission.weights,
+                "activations": row.emission.activations,
+                "bytes": row.size.raw if row.size else 0,
+            }
+            for row in report.rows
+            if row.emission and row.file
+        ],
+        "files": {
+            file.relative_to(folder).as_posix(): {
+                "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+                "bytes": file.stat().st_size,
+            }
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        },
+    }
+    plain = json.loads(json.dumps(manifest))
+    _validator().validate(plain)
+    return dict(plain)
+
+
+def read_manifest(bundle: Path) -> dict[str, Any]:
+    """The manifest of a bundle; raises `SourceError` when it is missing or not valid."""
+    from jsonschema.exceptions import ValidationError
+
+    path = bundle / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        _validator().validate(manifest)
+    except (OSError, json.JSONDecodeError) as error:
+        raise SourceError(f"{path} cannot be read: {error}.", "Build the bundle again.") from error
+    except ValidationError as error:
+        where = "/".join(map(str, error.absolute_path)) or "top"
+        raise SourceError(
+            f"{path} is not a valid manifest at {where}: {error.message}.",
+            "Build the bundle again.",
+        ) from error
+    return dict(manifest)
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads(files("mlc.bundle").joinpath("manifest.schema.json").read_text())
+    return Draft202012Validator(schema)

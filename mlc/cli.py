@@ -1,0 +1,387 @@
+"""The command line: parse, call, print. No logic."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlc.errors import Exit, MachineError, MlcError, UsageError
+from mlc.options import (
+    DATA_PANEL,
+    OUTPUT_PANEL,
+    Batch,
+    ColorOption,
+    Config,
+    CropFraction,
+    CustomObjects,
+    Data,
+    InputRange,
+    InputShape,
+    Json,
+    Labels,
+    MaxDrop,
+    MaxSize,
+    Mean,
+    MinAgreement,
+    NoCache,
+    ResizeOption,
+    Samples,
+    Scale,
+    Signature,
+    Std,
+    Trust,
+)
+
+if TYPE_CHECKING:
+    from mlc.config import BuildConfig
+    from mlc.report.report import Report
+    from mlc.stages import Watcher
+
+app = typer.Typer(
+    help="Compile a trained Keras or SavedModel network for phones and browsers, and prove every "
+    "artifact: same answers as the original, how much smaller, how much faster.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        import mlc
+
+        typer.echo(f"mlc {mlc.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def build(
+    source: Annotated[Path, typer.Argument(help=".keras, .h5, .hdf5, or a SavedModel folder.")],
+    targets: Annotated[
+        str | None,
+        typer.Option(
+            "--targets",
+            "-t",
+            help="coreml, tflite, onnx, tfjs: comma-separated, or all. [default: all]",
+        ),
+    ] = None,
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8",
+            help="8-bit integers: weights, and with --data also activations where the format has them.",
+        ),
+    ] = False,
+    fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder of the bundle. [default: dist]",
+            rich_help_panel=OUTPUT_PANEL,
+        ),
+    ] = None,
+    data: Data = None,
+    samples: Samples = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            "--calibration-data",
+            help="Other data to calibrate --int8 on. [default: --data; labels are not used]",
+            rich_help_panel=DATA_PANEL,
+        ),
+    ] = None,
+    calibration_samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Calibrate on at most so many samples. [default: 200]",
+            rich_help_panel=DATA_PANEL,
+        ),
+    ] = None,
+    input_range: InputRange = None,
+    labels: Labels = None,
+    input_scale: Scale = None,
+    input_mean: Mean = None,
+    input_std: Std = None,
+    color: ColorOption = None,
+    resize: ResizeOption = None,
+    crop_fraction: CropFraction = None,
+    batch: Batch = None,
+    input_shape: InputShape = None,
+    signature: Signature = None,
+    trust: Trust = False,
+    custom_objects: CustomObjects = None,
+    ios: Annotated[
+        int | None,
+        typer.Option(
+            min=15, max=18, help="Oldest iOS that must run the Core ML package. [default: 16]"
+        ),
+    ] = None,
+    max_accuracy_drop: MaxDrop = None,
+    min_agreement: MinAgreement = None,
+    max_size: MaxSize = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the model and its files. [default: that of the source]",
+            rich_help_panel=OUTPUT_PANEL,
+        ),
+    ] = None,
+    config: Config = None,
+    no_cache: NoCache = False,
+    as_json: Json = False,
+) -> None:
+    """Compile a source to artifacts, run each one, compare it with the source, write a bundle."""
+    if int8 and fp16:
+        raise UsageError("--int8 and --fp16 exclude each other.", "Give one of them.")
+    from mlc.build import build as run
+
+    settings = _resolve(
+        source,
+        output,
+        config,
+        targets=targets,
+        recipe="int8" if int8 else "fp16" if fp16 else None,
+        data=data,
+        samples=samples,
+        calibration=calibration,
+        calibration_samples=calibration_samples,
+        input_range=_numbers("--input-range", input_range, count=2),
+        labels=labels,
+        scale=input_scale,
+        mean=_numbers("--input-mean", input_mean),
+        std=_numbers("--input-std", input_std),
+        color=color.value if color else None,
+        resize=resize.value if resize else None,
+        crop_fraction=crop_fraction,
+        **_reading(batch, input_shape, signature, trust, custom_objects),
+        ios=ios,
+        limits=_limits(max_accuracy_drop, min_agreement, max_size),
+        name=name,
+        cache=not no_cache,
+    )
+    _finish(lambda watcher: run(settings, watcher=watcher), as_json)
+
+
+@app.command()
+def validate(
+    artifact: Annotated[
+        Path, typer.Argument(help=".mlpackage, .tflite, .onnx, a TF.js folder, or a bundle.")
+    ],
+    against: Annotated[
+        Path, typer.Option(help="The source: .keras, .h5, .hdf5, or a SavedModel folder.")
+    ],
+    data: Data = None,
+    samples: Samples = None,
+    input_range: InputRange = None,
+    labels: Labels = None,
+    input_scale: Scale = None,
+    input_mean: Mean = None,
+    input_std: Std = None,
+    color: ColorOption = None,
+    resize: ResizeOption = None,
+    crop_fraction: CropFraction = None,
+    batch: Batch = None,
+    input_shape: InputShape = None,
+    signature: Signature = None,
+    trust: Trust = False,
+    custom_objects: CustomObjects = None,
+    max_accuracy_drop: MaxDrop = None,
+    min_agreement: MinAgreement = None,
+    max_size: MaxSize = None,
+    config: Config = None,
+    no_cache: NoCache = False,
+    as_json: Json = False,
+) -> None:
+    """Run an artifact, or all of a bundle, ours or not, and compare it with its source."""
+    from mlc.validation import validate as run
+
+    settings = _resolve(
+        against,
+        None,
+        config,
+        data=data,
+        samples=samples,
+        input_range=_numbers("--input-range", input_range, count=2),
+        labels=labels,
+        scale=input_scale,
+        mean=_numbers("--input-mean", input_mean),
+        std=_numbers("--input-std", input_std),
+        color=color.value if color else None,
+        resize=resize.value if resize else None,
+        crop_fraction=crop_fraction,
+        **_reading(batch, input_shape, signature, trust, custom_objects),
+        limits=_limits(max_accuracy_drop, min_agreement, max_size),
+        cache=not no_cache,
+    )
+    _finish(lambda watcher: run(artifact, settings, watcher), as_json)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="Any source or artifact.")],
+    batch: Batch = None,
+    input_shape: InputShape = None,
+    signature: Signature = None,
+    trust: Trust = False,
+    custom_objects: CustomObjects = None,
+    as_json: Json = False,
+) -> None:
+    """Show inputs, outputs, ops, parameters and size of a source or artifact."""
+    from mlc.config import read_options
+    from mlc.inspection import inspect as run
+    from mlc.report.inspection import print_inspection, to_json
+
+    reading = _reading(batch, input_shape, signature, trust, custom_objects)
+    found = run(file, read_options({k: v for k, v in reading.items() if v is not None}))
+    if as_json:
+        typer.echo(json.dumps(to_json(found), indent=1, ensure_ascii=False))
+    else:
+        print_inspection(found)
+
+
+@app.command()
+def doctor() -> None:
+    """Check what this machine has: versions, runtimes, cache."""
+    from mlc.report.doctor import print_doctor
+
+    raise typer.Exit(print_doctor())
+
+
+def main() -> None:
+    """Run the command; an error is one sentence and an exit code, a traceback only with --debug."""
+    debug = "--debug" in sys.argv[1:]
+    # --debug may stand anywhere; Typer would want it before the command.
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except KeyboardInterrupt:
+        _complain("Interrupted.", "Nothing was changed.")
+        code = Exit.INTERRUPTED
+    except Exception as error:
+        if debug:
+            raise
+        code = _explain(error)
+    sys.exit(int(code or 0))
+
+
+def _explain(error: Exception) -> Exit:
+    """Print any error as a sentence; returns the exit code."""
+    if isinstance(error, typer.Abort):
+        _complain("Interrupted.", "Nothing was changed.")
+        return Exit.INTERRUPTED
+    if isinstance(error, typer.TyperException):
+        _complain(error.format_message(), "See mlc --help.")
+        return Exit.USAGE
+    if isinstance(error, MlcError):
+        _complain(error.message, error.hint)
+        return error.exit_code
+    if isinstance(error, OSError):
+        return _explain(_of_machine(error))
+    _complain(f"{type(error).__name__}: {error}", "This is a defect of mlc; --debug shows where.")
+    return Exit.FAILED
+
+
+def _of_machine(error: OSError) -> MachineError:
+    if error.errno == errno.ENOSPC:
+        return MachineError("The disk is full.", "Free some space; the previous bundle is intact.")
+    where = f" ({error.filename})" if error.filename else ""
+    return MachineError(f"{error.strerror or error}{where}.", "Check permissions and paths.")
+
+
+def _complain(message: str, hint: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    text = Text.assemble(("error: ", "bold red"), message)
+    if hint:
+        text.append(f"\n       {hint}")
+    Console(stderr=True).print(text, soft_wrap=True)
+
+
+def _resolve(source: Path, output: Path | None, config: Path | None, **flags: Any) -> BuildConfig:
+    from mlc.config import load, resolve
+
+    return resolve(source, output, load(source, config), flags)
+
+
+def _finish(run: Callable[[Watcher], Report], as_json: bool) -> None:
+    """Run with progress on stderr, print the report on stdout, exit with its code."""
+    from rich.console import Console
+
+    from mlc.report.terminal import Progress, print_report
+
+    with Progress(Console(stderr=True)) as progress:
+        report = run(progress)
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
+    else:
+        print_report(report, Console())
+    raise typer.Exit(int(report.exit_code))
+
+
+def _limits(
+    drop: list[str] | None, agreement: list[str] | None, size: list[str] | None
+) -> list[tuple[str, str]]:
+    return [
+        *(("max_accuracy_drop", v) for v in drop or ()),
+        *(("min_agreement", v) for v in agreement or ()),
+        *(("max_size", v) for v in size or ()),
+    ]
+
+
+def _reading(
+    batch: str | None,
+    shapes: list[str] | None,
+    signature: str | None,
+    trust: bool,
+    custom_objects: str | None,
+) -> dict[str, Any]:
+    """The flags of `ReadOptions`, parsed; None where not given."""
+    sizes: dict[str, tuple[int | None, ...]] = {}
+    for text in shapes or ():
+        name, _, dims = text.rpartition("=")
+        try:
+            sizes[name] = tuple(None if d == "?" else int(d) for d in dims.split("x"))
+        except ValueError:
+            name = ""
+        if not name:
+            raise UsageError(
+                f"--input-shape {text!r} is not understood.", "Write e.g. image=1x224x224x3."
+            )
+    if batch is not None and batch != "dynamic" and not batch.isdigit():
+        raise UsageError(f"--batch is {batch!r}.", "Give a number, or dynamic.")
+    return {
+        "batch": int(batch) if batch and batch.isdigit() else batch,
+        "shapes": sizes or None,
+        "signature": signature,
+        "trust": trust or None,
+        "custom_objects": custom_objects,
+    }
+
+
+def _numbers(flag: str, text: str | None, count: int | None = None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or (count and len(numbers) != count):
+        raise UsageError(f"{flag} is {text!r}.", "Give numbers with commas between them.")
+    return numbers

@@ -1,0 +1,73 @@
+"""What is in a file: any source or artifact, without running it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlc import targets
+from mlc.convert.network import Description, Network
+from mlc.convert.read import ReadOptions, read
+from mlc.errors import SourceError
+from mlc.targets.target import Summary
+from mlc.validate.size import Size, measure
+from mlc.workers import Workers, explain
+
+__all__ = ["Inspection", "inspect"]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A summary and what the file weighs."""
+
+    path: Path
+    summary: Summary
+    size: Size
+
+
+def inspect(path: Path, options: ReadOptions | None = None) -> Inspection:
+    """Look into a source or an artifact; raises `SourceError` for anything else.
+
+    A source is frozen to count its ops, in a worker process, as a build would.
+    """
+    if not path.exists():
+        raise SourceError(f"{path} does not exist.", "Check the path.")
+    try:
+        name = targets.recognise(path)
+    except SourceError:
+        return Inspection(path, _source(path, options or ReadOptions()), measure(path))
+    return Inspection(path, targets.target(name).inspect(path), measure(path))
+
+
+def _source(path: Path, options: ReadOptions) -> Summary:
+    with TemporaryDirectory(prefix="mlc-") as folder, Workers(Path(folder) / "log") as workers:
+        future = workers.submit(summarise, path, options)
+        if error := future.exception():
+            raise explain(error, f"reading {path}")
+        summary: Summary = future.result()
+        return summary
+
+
+def summarise(path: Path, options: ReadOptions) -> Summary:
+    """In a worker: read the source and count the ops of its frozen graph."""
+    network = read(path, Description(path.stem), options)
+    return Summary(
+        format=network.provenance.kind,
+        inputs=network.inputs,
+        outputs=network.outputs,
+        ops=_ops(network),
+        parameters=network.parameters,
+        weights="float32",
+        metadata={"sha256": network.provenance.sha256},
+    )
+
+
+def _ops(network: Network) -> dict[str, int]:
+    import tensorflow as tf
+
+    graph = tf.compat.v1.GraphDef.FromString(network.graph)
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    counts = Counter(n.op for n in nodes if n.op not in ("Const", "Identity", "Placeholder"))
+    return dict(counts.most_common())

@@ -1,0 +1,198 @@
+"""Source and artifacts → evidence: the part of the pipeline that `build` and `validate` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mlc import targets
+from mlc.config import BuildConfig
+from mlc.convert.labels import check_labels
+from mlc.convert.network import Description, Network
+from mlc.convert.read import ReadOptions, from_model, read
+from mlc.data.dataset import Dataset, open_data
+from mlc.data.synthesized import synthesize
+from mlc.report.report import Level, Row
+from mlc.stages import Stages, Watcher
+from mlc.store import Store, cache_folder, tree_digest
+from mlc.targets.target import Emission
+from mlc.validate import gate
+from mlc.validate.evidence import Evidence, Latency
+from mlc.validate.execute import Proof, prove, reference, time_runs
+from mlc.validate.gate import Limits
+from mlc.validate.size import measure
+from mlc.workers import explain
+
+__all__ = ["Candidate", "Subject", "open_stages", "prove_all", "read_subject"]
+
+_MADE_UP = (
+    16  # inputs where there are no data: enough to see any wrong op, few enough for every build
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What artifacts are compared with: the network, its own outputs, and the samples."""
+
+    network: Network
+    dataset: Dataset
+    references: Path
+    source_bytes: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An artifact on disk, and what it claims to be."""
+
+    target: str
+    emission: Emission
+    sha256: str
+
+
+@contextmanager
+def open_stages(config: BuildConfig, log: Path, watcher: Watcher) -> Iterator[Stages]:
+    """Stages over the user's cache, or over a folder that is gone afterwards with --no-cache."""
+    with TemporaryDirectory(prefix="mlc-") as temporary:
+        root = cache_folder() / "stages" if config.cache else Path(temporary)
+        with Stages(Store(root), log, watcher) as stages:
+            yield stages
+
+
+def read_subject(stages: Stages, config: BuildConfig, model: Any = None) -> Subject:
+    """Read the source, open the data, and run the network on them."""
+    if model is None:
+        network = _read(stages, config)
+        size = measure(config.source).raw
+    else:
+        network = from_model(model, config.description, config.read)
+        size = len(network.graph)
+    network = network.described(preprocessing=config.preprocessing, labels=config.labels)
+    check_labels(network)
+    if config.data.data:
+        dataset = open_data(config.data.data, network, config.data.samples)
+    else:
+        dataset = synthesize(network, _MADE_UP, config.data.input_range)
+    known = dataset.fingerprint is not None
+    stored = stages.run(
+        "run the original",
+        (network.digest, dataset.fingerprint) if known else None,
+        reference,
+        network,
+        dataset,
+    )
+    notes = (*network.notes, *_doubts(network, config))
+    return Subject(network, dataset, stored.result().folder, size, notes)
+
+
+def _read(stages: Stages, config: BuildConfig) -> Network:
+    trusted_code = config.read.custom_objects is not None
+    stored = stages.run(
+        "read the source",
+        None if trusted_code else (tree_digest(config.source), config.description, config.read),
+        read_source,
+        config.source,
+        config.description,
+        config.read,
+    )
+    return Network.load(stored.result().folder)
+
+
+def _doubts(network: Network, config: BuildConfig) -> tuple[str, ...]:
+    """What a person should know before believing the numbers."""
+    pictures = any(len(s.shape) == 4 and s.shape[3] in (1, 3) for s in network.inputs)
+    folder = config.data.data is not None and Path(config.data.data).is_dir()
+    if pictures and folder and config.preprocessing is None:
+        return (
+            "No preprocessing is declared: pixels are fed as 0…255. If the network was trained on scaled "
+            "pixels, say so with --input-scale, --input-mean and --input-std or in mlc.toml.",
+        )
+    return ()
+
+
+def prove_all(
+    stages: Stages,
+    subject: Subject,
+    candidates: Sequence[Candidate],
+    limits: Mapping[str, Limits],
+) -> list[Row]:
+    """Run every artifact on every sample, time those that can be timed, and hold them to the limits."""
+    network, dataset = subject.network, subject.dataset
+    known = (network.digest, dataset.fingerprint) if dataset.fingerprint is not None else None
+    running = {
+        stages.run(
+            f"prove {targets.title(c.target)}",
+            (*known, c.sha256, c.emission.weights, c.emission.activations) if known else None,
+            prove,
+            c.target,
+            c.emission,
+            network,
+            dataset,
+            subject.references,
+        ): c
+        for c in candidates
+    }
+    proofs: dict[Candidate, Proof] = {}
+    for future in as_completed(running):
+        candidate = running[future]
+        if error := future.exception():
+            why = str(explain(error, f"running {targets.title(candidate.target)}"))
+            size = measure(candidate.emission.path)
+            proofs[candidate] = Proof(Evidence(failure=why), size, timed=False)
+        else:
+            proofs[candidate] = future.result().value
+    times = _times(stages, subject, [c for c in candidates if proofs[c].timed])
+    return [_row(c, proofs[c], times.get(c.target), limits[c.target]) for c in candidates]
+
+
+def _times(
+    stages: Stages, subject: Subject, candidates: Sequence[Candidate]
+) -> Mapping[str, Latency]:
+    """Latencies by target; empty where timing itself failed: it proves nothing else."""
+    if not candidates:
+        return {}
+    network, dataset = subject.network, subject.dataset
+    digests = tuple(c.sha256 for c in candidates)
+    known = dataset.fingerprint is not None
+    future = stages.run(
+        "measure latency",
+        (network.digest, dataset.fingerprint, digests) if known else None,
+        time_runs,
+        network,
+        dataset,
+        {c.target: c.emission.path for c in candidates},
+    )
+    times: Mapping[str, Latency] = {} if future.exception() else future.result().value
+    return times
+
+
+def _row(candidate: Candidate, proof: Proof, latency: Latency | None, limits: Limits) -> Row:
+    checks = (*proof.evidence.checks, *gate.check(limits, proof.evidence, proof.size.raw))
+    evidence = replace(proof.evidence, checks=checks, latency=latency)
+    return Row(
+        candidate.target,
+        _level(evidence),
+        candidate.emission,
+        proof.size,
+        candidate.sha256,
+        evidence,
+    )
+
+
+def _level(evidence: Evidence) -> Level:
+    states = {check.state for check in evidence.checks}
+    if evidence.failure or "failed" in states:
+        return "failed"
+    if "regressed" in states:
+        return "regressed"
+    return "emitted" if evidence.reason or "not verified" in states else "verified"
+
+
+def read_source(folder: Path, source: Path, description: Description, options: ReadOptions) -> None:
+    """A stage: the source as a network in `folder`."""
+    read(source, description, options).save(folder)

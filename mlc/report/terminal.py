@@ -1,0 +1,163 @@
+"""The report as a table for people, and the progress of the stages above it."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from mlc.report.report import Level, Report, Row
+
+__all__ = ["Progress", "print_report", "size_text"]
+
+_STYLE: dict[Level, str] = {
+    "verified": "green",
+    "emitted": "yellow",
+    "regressed": "magenta",
+    "failed": "red",
+    "skipped": "dim",
+}
+_WORDS: dict[Level, str] = {
+    "verified": "✓ verified",
+    "emitted": "? not verified",
+    "regressed": "▼ over limit",
+    "failed": "✗ failed",
+    "skipped": "skipped",
+}
+
+
+class Progress:
+    """One line per finished stage, and a spinner naming those that run. State: what runs now."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._running: list[str] = []
+        self._status = console.status("")
+        self._lock = threading.Lock()
+
+    def started(self, title: str) -> None:
+        """Add a stage to the spinner."""
+        with self._lock:
+            self._running.append(title)
+            self._show()
+
+    def finished(self, title: str, seconds: float, cached: bool) -> None:
+        """Print the stage and its time; cached ones are not worth a line."""
+        with self._lock:
+            if title in self._running:
+                self._running.remove(title)
+            if not cached:
+                self._console.print(f"  [dim]{seconds:6.1f} s[/]  {escape(title)}", highlight=False)
+            self._show()
+
+    def _show(self) -> None:
+        self._status.update("[dim]" + escape(", ".join(self._running[:3])) + "[/]")
+
+    def __enter__(self) -> Progress:
+        self._status.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._status.__exit__(kind, error, traceback)
+
+
+def print_report(report: Report, console: Console) -> None:
+    """The head, the table, what to know about each row, and where things are."""
+    network = report.network
+    console.print()
+    console.print(
+        f"[bold]{escape(network.description.name)}[/]  {escape(network.provenance.file)} · "
+        f"{escape(network.provenance.kind)} · {network.parameters:,} parameters · "
+        f"{size_text(report.source_bytes)}",
+        highlight=False,
+    )
+    console.print(f"compared on {escape(report.data)}", style="dim", highlight=False)
+    console.print(_table(report))
+    original = next((r.evidence.accuracy for r in report.rows if r.evidence.accuracy), None)
+    if original:
+        console.print(
+            f"original: accuracy {_share(original.original, original.original_interval)} "
+            f"on n = {original.samples:,} labelled samples (95 % interval)",
+            highlight=False,
+        )
+    for row in report.rows:
+        for line, style in _remarks(row):
+            label = f"{row.target}: " if row.target else ""
+            console.print(Text(f"  {label}{line}", style=style))
+    for note in report.notes:
+        console.print(Text(f"  {note}", style="yellow"))
+    if report.bundle:
+        console.print(f"\nbundle: {escape(report.bundle)}", highlight=False)
+
+
+def size_text(count: float) -> str:
+    """Bytes as people write them, in decimal units as app stores count."""
+    for unit in ("B", "kB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} MB"
+
+
+def _table(report: Report) -> Table:
+    accuracy = any(row.evidence.accuracy for row in report.rows)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("target")
+    table.add_column("precision")
+    for column in ("size", "gzip", "× source", "agree", *(["accuracy"] if accuracy else [])):
+        table.add_column(column, justify="right")
+    for column in ("max error", "SQNR", "latency"):
+        table.add_column(column, justify="right")
+    table.add_column("state")
+    for row in report.rows:
+        table.add_row(*_cells(row, report, accuracy))
+    return table
+
+
+def _cells(row: Row, report: Report, with_accuracy: bool) -> list[str | Text]:
+    size, evidence = row.size, row.evidence
+    parity = evidence.parity
+    cells: list[str | Text] = [row.target, row.precision]
+    cells.append(size_text(size.raw) if size else "—")
+    cells.append(size_text(size.gzip) if size else "—")
+    cells.append(f"{size.raw / report.source_bytes:.2f}" if size else "—")
+    agreement = parity.agreement if parity else None
+    cells.append("—" if agreement is None else f"{agreement:.1%}")
+    if with_accuracy:
+        cells.append(f"{evidence.accuracy.artifact:.1%}" if evidence.accuracy else "—")
+    cells.append(f"{parity.worst.max_absolute:.1e}" if parity else "—")
+    levels = [o.sqnr_db for o in parity.outputs if o.sqnr_db is not None] if parity else []
+    cells.append(f"{min(levels):.0f} dB" if levels else ("∞" if parity else "—"))
+    cells.append(f"{evidence.latency.ratio:.2f}×" if evidence.latency else "—")
+    cells.append(Text(_WORDS[row.level], style=_STYLE[row.level]))
+    return cells
+
+
+def _remarks(row: Row) -> list[tuple[str, str]]:
+    evidence = row.evidence
+    remarks = []
+    if evidence.failure:
+        remarks.append((evidence.failure, "red"))
+    if evidence.reason:
+        remarks.append((f"not verified: {evidence.reason}", "yellow"))
+    styles = {"failed": "red", "regressed": "magenta", "not verified": "yellow"}
+    remarks += [
+        (f"{check.state}: {check.detail}", styles[check.state])
+        for check in evidence.checks
+        if check.state != "passed"
+    ]
+    remarks += [(note, "dim") for note in (row.emission.notes if row.emission else ())]
+    return remarks
+
+
+def _share(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.1%} ({interval[0]:.1%}–{interval[1]:.1%})"

@@ -1,0 +1,93 @@
+"""Stages: work that runs in a worker process once, and is remembered by what it depended on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from mlc.store import Store, Stored, key
+from mlc.workers import Workers
+
+__all__ = ["Silent", "Stages", "Watcher"]
+
+
+class Watcher(Protocol):
+    """Is told how a command gets on. May be called from any thread."""
+
+    def started(self, title: str) -> None:
+        """A stage begins."""
+
+    def finished(self, title: str, seconds: float, cached: bool) -> None:
+        """A stage ended, well or not."""
+
+
+class Silent:
+    """Tells nobody."""
+
+    def started(self, title: str) -> None:
+        """Nothing."""
+
+    def finished(self, title: str, seconds: float, cached: bool) -> None:
+        """Nothing."""
+
+
+class Stages:
+    """Runs stages. State: the store they are remembered in and the processes they run in."""
+
+    def __init__(self, store: Store, log: Path, watcher: Watcher) -> None:
+        self._store = store
+        self._workers = Workers(log)
+        self._watcher = watcher
+        self._ran = False
+
+    def run(
+        self,
+        title: str,
+        depends_on: tuple[object, ...] | None,
+        function: Callable[..., Any],
+        *arguments: Any,
+    ) -> Future[Stored]:
+        """Run `function(folder, *arguments)` in a worker, unless its result is known.
+
+        `depends_on` is everything that the result depends on; None says that this cannot be told, and the
+        stage always runs. What the function writes into `folder` is kept with what it returns.
+        """
+        outer: Future[Stored] = Future()
+        name = key(function.__module__, function.__qualname__, *(depends_on or (time.time_ns(),)))
+        if depends_on is not None and (stored := self._store.get(name)):
+            self._watcher.finished(title, 0.0, cached=True)
+            outer.set_result(stored)
+            return outer
+        self._ran = True
+        self._watcher.started(title)
+        start = time.perf_counter()
+        folder = self._store.scratch()
+
+        def done(inner: Future[Any]) -> None:
+            error = inner.exception()
+            stored = None if error else self._store.put(name, folder, inner.result())
+            self._watcher.finished(title, time.perf_counter() - start, cached=False)
+            if stored is None:
+                outer.set_exception(error)
+            else:
+                outer.set_result(stored)
+
+        self._workers.submit(function, folder, *arguments).add_done_callback(done)
+        return outer
+
+    def __enter__(self) -> Stages:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._workers.__exit__(kind, error, traceback)
+        if self._ran:
+            self._store.trim()

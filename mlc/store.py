@@ -1,0 +1,119 @@
+"""The cache: what a stage wrote and returned, by the digest of everything it depended on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+__all__ = ["Store", "Stored", "cache_folder", "key", "tools", "tree_digest"]
+
+_RESULT = "result.pickle"
+_KEEP_BYTES = 5 * 10**9
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What one stage left behind: a folder of files, and the value it returned."""
+
+    folder: Path
+    value: Any
+
+
+class Store:
+    """Folders by key. State: the root, where every entry appears whole or not at all."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._root.mkdir(parents=True, exist_ok=True)
+
+    def get(self, name: str) -> Stored | None:
+        """The entry of that key, or None."""
+        folder = self._root / name
+        try:
+            value = pickle.loads((folder / _RESULT).read_bytes())
+        except FileNotFoundError:
+            return None
+        os.utime(folder)  # last used: the oldest go first
+        return Stored(folder, value)
+
+    def scratch(self) -> Path:
+        """A new folder for a stage to write to, on the same disk as the entries."""
+        return Path(tempfile.mkdtemp(prefix="writing-", dir=self._root))
+
+    def put(self, name: str, written: Path, value: Any) -> Stored:
+        """Keep what a stage wrote to a scratch folder."""
+        (written / _RESULT).write_bytes(pickle.dumps(value))
+        try:
+            written.rename(self._root / name)
+        except OSError:  # another build was faster: its entry is as good
+            shutil.rmtree(written, ignore_errors=True)
+        return Stored(self._root / name, value)
+
+    def trim(self) -> None:
+        """Drop what was not used for longest, until 5 GB are left; leftovers of killed builds too."""
+        entries = sorted(self._root.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
+        total = 0
+        for entry in entries:
+            total += sum(f.stat().st_size for f in entry.rglob("*") if f.is_file())
+            if total > _KEEP_BYTES:
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+def cache_folder() -> Path:
+    """Where everything lives that can be made again; MLC_CACHE moves it."""
+    return Path(os.environ.get("MLC_CACHE") or platformdirs.user_cache_dir("mlc", appauthor=False))
+
+
+def tree_digest(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's files with their relative names, in sorted order."""
+    sha = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+        if file != path:
+            sha.update(file.relative_to(path).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            while chunk := stream.read(2**20):
+                sha.update(chunk)
+    return sha.hexdigest()
+
+
+def key(*parts: object) -> str:
+    """Digest of what a stage depends on: values with an exact repr, the tools, and mlc's own code."""
+    sha = hashlib.sha256(repr((tools(), _code())).encode())
+    for part in parts:
+        sha.update(repr(part).encode() + b"\0")
+    return sha.hexdigest()
+
+
+@cache
+def tools() -> dict[str, str]:
+    """Versions of the packages that decide what is emitted and measured, by distribution name."""
+    names = (
+        "tensorflow", "keras", "tf-keras", "coremltools", "tf2onnx", "onnx", "onnxruntime",
+        "tensorflowjs", "ai-edge-litert", "ai-edge-quantizer", "numpy", "pillow",
+    )  # fmt: skip
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "missing"
+    return found
+
+
+@cache
+def _code() -> str:
+    sha = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*")):
+        if file.suffix in {".py", ".mjs", ".json"} and "node_modules" not in file.parts:
+            sha.update(file.read_bytes())
+    return sha.hexdigest()

@@ -1,0 +1,74 @@
+"""The stages of validation: what runs in a worker process, with TensorFlow loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlc import targets
+from mlc.convert.execute import Reference
+from mlc.convert.network import Network
+from mlc.data.dataset import Dataset, batches
+from mlc.errors import UnverifiableError
+from mlc.targets.target import Emission
+from mlc.validate.compare import as_fed, compare, match, record
+from mlc.validate.evidence import Evidence, Latency
+from mlc.validate.judge import judge
+from mlc.validate.latency import interleave
+from mlc.validate.size import Size, measure
+
+__all__ = ["Proof", "prove", "reference", "time_runs"]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Evidence of one artifact, its size, and whether a time of it would say anything."""
+
+    evidence: Evidence
+    size: Size
+    timed: bool
+
+
+def reference(folder: Path, network: Network, dataset: Dataset) -> int:
+    """Run the network itself on all samples; its outputs go to `folder`. Returns how many batches."""
+    return record(Reference(network), network, dataset, folder)
+
+
+def prove(
+    folder: Path,
+    target: str,
+    emission: Emission,
+    network: Network,
+    dataset: Dataset,
+    references: Path,
+) -> Proof:
+    """Open an artifact from disk, run every sample and judge. What cannot run is *not verified*."""
+    size = measure(emission.path)
+    try:
+        with closing(targets.target(target).open(emission.path)) as runtime:
+            comparison = compare(runtime, network, dataset, references)
+            evidence = Evidence(
+                runtime=runtime.name,
+                parity=comparison.parity,
+                accuracy=comparison.accuracy,
+                checks=judge(comparison, emission.weights, emission.activations),
+            )
+            return Proof(evidence, size, runtime.timed)
+    except UnverifiableError as error:
+        return Proof(Evidence(reason=str(error)), size, timed=False)
+
+
+def time_runs(
+    folder: Path, network: Network, dataset: Dataset, artifacts: Mapping[str, Path]
+) -> dict[str, Latency]:
+    """Time the network and all `artifacts`, by target, on one sample, in turn."""
+    feeds, _ = next(batches(dataset, network))
+    with ExitStack() as stack:
+        others = {}
+        for target, path in artifacts.items():
+            runtime = stack.enter_context(closing(targets.target(target).open(path)))
+            names = match(network.inputs, runtime.inputs, "input")
+            others[target] = (runtime, as_fed(feeds, names, runtime))
+        return interleave(Reference(network), feeds, others)

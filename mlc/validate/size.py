@@ -1,0 +1,28 @@
+"""What an artifact weighs: on disk, and as the download that an app store or web server compresses."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Size", "measure"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bytes of all files together, as they are and each compressed by gzip."""
+
+    raw: int
+    gzip: int
+
+
+def measure(path: Path) -> Size:
+    """Size of a file, or of all files of a folder."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    raw = packed = 0
+    for file in files:
+        content = file.read_bytes()
+        raw += len(content)
+        packed += len(gzip.compress(content, compresslevel=6, mtime=0))
+    return Size(raw, packed)

@@ -1,0 +1,111 @@
+"""Worker processes: TensorFlow is loaded there, chatter goes to a file, and a crash costs one task."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mlc.errors import MlcError
+
+__all__ = ["Workers", "explain"]
+
+_COUNT = 2  # converters are single-threaded for most of their time; each worker holds TensorFlow
+
+
+class Workers:
+    """A pool of processes, started when the first task comes. State: close it, or use `with`."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._pool: Any = None
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Run a module-level function elsewhere."""
+        if self._pool is None:
+            from pebble import ProcessPool
+
+            self._pool = ProcessPool(
+                max_workers=_COUNT,
+                initializer=_prepare,
+                initargs=(str(self._log),),
+                context=_Context(),
+            )
+        future: Future[Any] = self._pool.schedule(function, args=arguments)
+        return future
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+
+
+def explain(error: BaseException, doing: str) -> MlcError:
+    """An error of a task as one sentence; errors that are ours already pass through."""
+    from pebble import ProcessExpired
+
+    if isinstance(error, MlcError):
+        return error
+    if isinstance(error, ProcessExpired):
+        code = error.exitcode or 0
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return MlcError(f"The process crashed while {doing} ({how}).", "See build.log.")
+    line = next((s.strip() for s in str(error).splitlines() if s.strip()), "no message")
+    short = line if len(line) <= 300 else line[:299] + "…"
+    return MlcError(f"{type(error).__name__} while {doing}: {short}", "See build.log.")
+
+
+def _prepare(log: str) -> None:
+    """Make a fresh process a quiet worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow  # noqa: F401  # every task needs it, and both workers load it at the same time
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Spawned processes run the caller's main script again, unless they cannot find it.
+
+    Our tasks live in mlc, so that a user's script needs no `if __name__ == "__main__"`.
+    """
+    main = sys.modules["__main__"]
+    hidden = {n: getattr(main, n) for n in ("__file__", "__spec__") if hasattr(main, n)}
+    main.__spec__ = None
+    if hasattr(main, "__file__"):
+        del main.__file__
+    try:
+        yield
+    finally:
+        for name, value in hidden.items():
+            setattr(main, name, value)
+
+
+class _Process(SpawnProcess):
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802  # the name that multiprocessing calls
+        with _without_main():
+            return SpawnProcess._Popen(process_obj)
+
+
+class _Context(SpawnContext):
+    Process = _Process
