@@ -1,17 +1,79 @@
-"""GraphDef → GraphDef: what stock coremltools refuses or gets wrong, said in ops that it knows."""
+"""GraphDef → GraphDef: what stock coremltools refuses or gets wrong, said in ops that it knows.
+
+One rewrite per file. Each finds its own pattern, in the main graph and in the bodies of loops and
+branches, and leaves alone what does not fulfil its precondition: the converter then refuses it by name.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mlc.convert.network import Network
+from mlc.targets.coreml.graph import Program
 from mlc.targets.coreml.interface import Interface
+from mlc.targets.coreml.rewrites.argmax_of_bits import argmax_of_bits
+from mlc.targets.coreml.rewrites.cast_to_bool import cast_to_bool
+from mlc.targets.coreml.rewrites.channel_std import channel_std
+from mlc.targets.coreml.rewrites.core_ml_types import core_ml_types
+from mlc.targets.coreml.rewrites.divide_no_nan import divide_no_nan
+from mlc.targets.coreml.rewrites.erfc import erfc
+from mlc.targets.coreml.rewrites.expm1 import expm1
+from mlc.targets.coreml.rewrites.finite_masks import finite_masks
+from mlc.targets.coreml.rewrites.inline_calls import inline_calls
+from mlc.targets.coreml.rewrites.loop_counters import loop_counters
+from mlc.targets.coreml.rewrites.request import Request
+from mlc.targets.coreml.rewrites.resize_by_matrix import resize_by_matrix
+from mlc.targets.coreml.rewrites.resize_nearest import resize_nearest
+from mlc.targets.coreml.rewrites.roll import roll
 
-__all__ = ["apply"]
+__all__ = ["PIPELINE", "apply", "rewritten"]
+
+PIPELINE: tuple[Callable[[Program, Request], None], ...] = (
+    # Calls first: what they hide is then seen by everything below.
+    inline_calls,
+    # The interface: types that Core ML has, and the part of the preprocessing that it lacks.
+    core_ml_types,
+    channel_std,
+    # Ops that coremltools does not know.
+    argmax_of_bits,
+    erfc,
+    expm1,
+    roll,
+    resize_by_matrix,
+    # Ops that it silently gets wrong.
+    resize_nearest,
+    divide_no_nan,
+    finite_masks,
+    # Types: after the rewrites that bring casts of their own.
+    cast_to_bool,
+    # Loops last: no rewrite above needs to know how coremltools wants their variables.
+    loop_counters,
+)
+
+
+def rewritten(network: Network, interface: Interface, half: bool) -> tuple[Any, list[str]]:
+    """The network's graph after all rewrites, and notes for the user."""
+    program = Program(
+        network.graph, [s.name for s in network.inputs], [s.name for s in network.outputs]
+    )
+    request = Request(network, interface, half)
+    for rewrite in PIPELINE:
+        rewrite(program, request)
+    return program.graph_def(), request.notes
 
 
 def apply(network: Network, interface: Interface, half: bool) -> tuple[Any, list[str]]:
-    """The network's graph for coremltools, and notes for the user."""
+    """`rewritten`, made ready for coremltools: shapes on every node, functions where it looks."""
     import tensorflow as tf
+    from tensorflow.python.eager import context
 
-    return tf.compat.v1.GraphDef.FromString(network.graph), []
+    graph_def, notes = rewritten(network, interface, half)
+    # coremltools looks functions up in the eager context, not in the graph's library. Their names are
+    # digests of their contents, so one that is there already is the same.
+    for function in graph_def.library.function:
+        if not context.context().has_function(function.signature.name):
+            context.context().add_function_def(function)
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graph_def, name="")
+    return graph.as_graph_def(add_shapes=True), notes
