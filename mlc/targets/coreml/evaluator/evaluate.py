@@ -1,0 +1,241 @@
+"""Runs a lowered program in onnxruntime: the runtime of this room on every system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlc.convert.network import TensorSpec
+from mlc.errors import DataError, UnverifiableError
+from mlc.targets.coreml.evaluator.lowering import Graph, Mode, carrier, lower
+from mlc.targets.coreml.evaluator.program import Program, Type, load
+from mlc.targets.target import Arrays
+
+__all__ = ["Evaluator", "Image"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+# The number of threads changes how sums are split, so it is fixed; see `_session`.
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a package says of an input that is a picture. `order` is RGB, BGR or L (grayscale)."""
+
+    order: str
+    height: int
+    width: int
+
+    @property
+    def channels(self) -> int:
+        """Numbers per pixel."""
+        return 1 if self.order == "L" else 3
+
+
+class Evaluator:
+    """A package opened for running on any system. Satisfies `mlc.targets.target.Runtime`.
+
+    **Arrays.** `inputs` and `outputs` tell names, shapes and the types that the package declares. Any
+    numbers are accepted and converted to the declared type. An input that is a *picture* is listed, and
+    taken, as [1, height, width, channels] with values 0 to 255 in the order RGB (like a decoded JPEG),
+    whatever order the network wants: if the package declares BGR the channels are exchanged here, as
+    Core ML does. The program's own layout [1, channels, height, width] is taken too, and not exchanged.
+
+    **Classifiers.** The output is the array of probabilities, under the name that the package gives to
+    the dictionary of probabilities; `labels` are the names of the classes, in order.
+    """
+
+    timed = False
+
+    def __init__(self, path: Path, mode: Mode = "declared") -> None:
+        self._program = load(path)
+        self._graph = lower(self._program, mode)
+        self.mode = mode
+        self.name = f"mlc's Core ML evaluator ({mode})"
+        self.labels = self._graph.labels
+        self.images = _images(self._program)
+        self.inputs = tuple(
+            _input_spec(value.name, value.type, self.images) for value in self._program.block.inputs
+        )
+        self._outputs = _outputs(self._program, self._graph)
+        self.outputs = tuple(
+            TensorSpec(name, type_.shape, type_.dtype) for name, _, type_ in self._outputs
+        )
+        self._allowed = _allowed_shapes(self._program)
+        self._running: Any = None
+        self._tracing: Any = None
+
+    def run(self, feeds: Arrays) -> dict[str, Array]:
+        """Run one batch; results come in the types that the package declares for its outputs."""
+        if self._running is None:
+            self._running = self._open([(onnx, type_) for _, onnx, type_ in self._outputs])
+        found = _run(self._running, self._feeds(feeds))
+        return {
+            name: _declared(name, array, type_)
+            for (name, _, type_), array in zip(self._outputs, found, strict=True)
+        }
+
+    def trace(self, feeds: Arrays) -> dict[str, Array]:
+        """Run one batch and return every value the program computes outside of loops, by its MIL name.
+
+        float16 values come as float32 arrays: in the mode `float32` they hold more than float16 can.
+        """
+        traced = self._graph.traced
+        wanted = list(dict.fromkeys(traced.values()))
+        if self._tracing is None:
+            self._tracing = self._open(wanted)
+        found = dict(zip(wanted, _run(self._tracing, self._feeds(feeds)), strict=True))
+        return {name: found[key] for name, key in traced.items()}
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._running = self._tracing = None
+
+    def _open(self, wanted: Sequence[tuple[str, Type]]) -> Any:
+        return _session(
+            self._graph.model(
+                [(value.name, value.type) for value in self._program.block.inputs],
+                [(name, carrier(type_.dtype)) for name, type_ in wanted],
+            )
+        )
+
+    def _feeds(self, feeds: Arrays) -> dict[str, Array]:
+        known = {value.name: value.type for value in self._program.block.inputs}
+        for name in feeds:
+            if name not in known:
+                raise DataError(
+                    f"The package has no input {name!r}.", f"It has {', '.join(known)}."
+                )
+        missing = [name for name in known if name not in feeds]
+        if missing:
+            raise DataError(f"No data for the input {missing[0]!r}.")
+        return {name: self._feed(name, type_, feeds[name]) for name, type_ in known.items()}
+
+    def _feed(self, name: str, type_: Type, given: Array) -> Array:
+        """One input as the ONNX graph wants it: checked, laid out, rounded, widened."""
+        array = np.asarray(given)
+        if array.dtype.kind not in "fiub":
+            raise DataError(f"The data for {name!r} are no numbers.")
+        image = self.images.get(name)
+        if image is not None:
+            array = _from_picture(name, image, array)
+        _check_shape(name, type_, array.shape, self._allowed.get(name))
+        if self.mode == "declared" and type_.dtype == "float16":
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float16)
+        return np.ascontiguousarray(array, dtype=carrier(type_.dtype))
+
+
+def _session(model: Any) -> Any:
+    """An onnxruntime session that gives the same numbers every time on a machine."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.use_deterministic_compute = True
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def _run(session: Any, feeds: Mapping[str, Array]) -> list[Array]:
+    """Run; a failure of a kernel names the op and is no verdict on the numbers."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+    wanted = {i.name for i in session.get_inputs()}
+    try:
+        return list(session.run(None, {n: a for n, a in feeds.items() if n in wanted}))
+    except (errors.Fail, errors.InvalidArgument, errors.RuntimeException) as error:
+        raise UnverifiableError(f"The program cannot be executed on these data: {error}") from error
+
+
+def _outputs(program: Program, graph: Graph) -> list[tuple[str, str, Type]]:
+    """Name, ONNX name and declared type of each output."""
+    found: list[tuple[str, str, Type]] = []
+    for value in program.block.outputs:
+        if value.op is not None and value.op.kind == "classify":
+            if value is value.op.outputs[0]:  # the label; it is the probabilities that are returned
+                continue
+            probabilities = value.op.parameters["probabilities"][0]
+            name = program.description.predictedProbabilitiesName or value.name
+            found.append((name, graph.tensor(probabilities), probabilities.type))
+        else:
+            found.append((value.name, graph.tensor(value), value.type))
+    return found
+
+
+def _declared(name: str, array: Array, type_: Type) -> Array:
+    """A result in its declared type; a shape that contradicts the declaration is an error."""
+    _check_result(name, array, type_)
+    with np.errstate(over="ignore"):
+        return array.astype(type_.dtype, copy=False)
+
+
+def _check_result(name: str, array: Array, type_: Type) -> None:
+    if len(array.shape) != type_.rank or any(
+        d not in (None, a) for d, a in zip(type_.shape, array.shape, strict=True)
+    ):
+        raise UnverifiableError(
+            f"{name} is declared {type_} but comes out as {list(array.shape)}: "
+            "the program contradicts itself, or mlc's evaluator does."
+        )
+
+
+def _images(program: Program) -> dict[str, Image]:
+    """The inputs that are pictures."""
+    orders = {10: "L", 20: "RGB", 30: "BGR", 40: "L"}
+    found: dict[str, Image] = {}
+    for feature in program.description.input:
+        if feature.type.WhichOneof("Type") == "imageType":
+            image = feature.type.imageType
+            if image.colorSpace not in orders:
+                raise UnverifiableError(
+                    f"The picture {feature.name!r} has an unknown colour space."
+                )
+            found[feature.name] = Image(orders[image.colorSpace], image.height, image.width)
+    return found
+
+
+def _input_spec(name: str, type_: Type, images: Mapping[str, Image]) -> TensorSpec:
+    shape = type_.shape
+    if name in images:
+        shape = (shape[0], shape[2], shape[3], shape[1])
+    return TensorSpec(name, shape, type_.dtype)
+
+
+def _from_picture(name: str, image: Image, array: Array) -> Array:
+    """[1, height, width, channels] in RGB -> [1, channels, height, width] in the declared order."""
+    if array.size and not (array.min() >= 0 and array.max() <= 255):
+        raise DataError(f"The picture {name!r} has values outside of 0 to 255.")
+    if array.ndim != 4 or array.shape[-1] != image.channels:
+        return array  # the program's own layout; a wrong one is found by the check of shapes
+    if image.order == "BGR":
+        array = array[..., ::-1]
+    return array.transpose(0, 3, 1, 2)
+
+
+# For each axis the smallest and the largest size; or a list of whole shapes.
+Shapes = Sequence[tuple[int, ...]] | Sequence[range]
+
+
+def _allowed_shapes(program: Program) -> dict[str, list[tuple[int, ...]] | list[tuple[int, int]]]:
+    return {}
+
+
+def _check_shape(name: str, type_: Type, shape: tuple[int, ...], allowed: Any) -> None:
+    if len(shape) != type_.rank or any(
+        d not in (None, s) for d, s in zip(type_.shape, shape, strict=True)
+    ):
+        wanted = "×".join("?" if d is None else str(d) for d in type_.shape)
+        raise DataError(
+            f"The data for {name!r} have the shape {'×'.join(map(str, shape))}, "
+            f"the package wants {wanted}."
+        )
