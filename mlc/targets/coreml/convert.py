@@ -6,7 +6,7 @@ from typing import Any
 
 from mlc.convert.network import Network
 from mlc.errors import UnsupportedError
-from mlc.targets.coreml.interface import Interface, input_types
+from mlc.targets.coreml.interface import LABEL, Interface, input_types
 from mlc.targets.coreml.quiet import quiet
 
 __all__ = ["convert", "refuse_unknown_ops"]
@@ -26,7 +26,9 @@ def convert(graph_def: Any, network: Network, interface: Interface, half: bool, 
         classifier = None
         if interface.labels:
             classifier = ct.ClassifierConfig(
-                list(interface.labels), predicted_probabilities_output=network.outputs[0].name
+                list(interface.labels),
+                predicted_feature_name=LABEL,
+                predicted_probabilities_output=network.outputs[0].name,
             )
         floats = {s.name for s in network.outputs if s.dtype.startswith(("float", "bfloat"))}
         try:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from mlc.convert.network import Network
 from mlc.errors import UsageError
-from mlc.optimize.recipe import Recipe
+from mlc.optimize.recipe import Precision, Recipe
 from mlc.targets.coreml import metadata, package, rewrites
+from mlc.targets.coreml.classifier import name_scores
 from mlc.targets.coreml.convert import convert, refuse_unknown_ops
 from mlc.targets.coreml.interface import decide
-from mlc.targets.coreml.quantize import quantize_weights
+from mlc.targets.coreml.quantize import quantize_weights, remarks
 from mlc.targets.target import Calibration, Emission, Options
 
 __all__ = ["emit"]
@@ -37,16 +38,22 @@ def emit(
     model = convert(graph_def, network, interface, half=half, ios=options.ios)
 
     notes = [*interface.notes, *rewritten]
-    weights = recipe.weights
-    if weights == "int8" and options.ios < 16:
-        weights = "float16"
+    weights: Precision = "float16" if half else "float32"
+    if recipe.weights == "int8" and options.ios < 16:
         notes.append("8-bit weights need iOS 16: for iOS 15 they stayed float16.")
-    elif weights == "int8":
-        model, remarks = quantize_weights(model)
-        notes += ["Weights are int8, activations float16.", *remarks]
+    elif recipe.weights == "int8":
+        model, errors = quantize_weights(model)
+        if errors:
+            weights = "int8"
+            notes.append("Weights are int8, activations float16.")
+        else:
+            notes.append("No weight is large enough for int8: all stayed float16.")
+        notes += remarks(errors)
 
     model.save(str(path))
     spec = package.read_spec(path)
+    if interface.labels:
+        name_scores(spec, network.outputs[0].name)
     metadata.describe(spec, network, preview=interface.preview)
     package.write_spec(path, spec)
     package.normalize(path)

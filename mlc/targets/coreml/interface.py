@@ -7,12 +7,15 @@ from typing import Any
 
 from mlc.convert.network import Network, TensorSpec
 
-__all__ = ["MOST", "Interface", "Picture", "decide"]
+__all__ = ["LABEL", "MOST", "Interface", "Picture", "decide", "input_types"]
 
 # Core ML wants an upper bound for a dimension that is left open.
 MOST = 128
 
 LABEL = "classLabel"  # Core ML's customary name of the output that holds the winning label
+
+# The shape of one sigmoid, and how many labels it stands for.
+_ONE_SIGMOID = ((1, 1), 2)
 
 _COLORS = {"rgb": "RGB", "bgr": "BGR", "gray": "GRAYSCALE"}
 
@@ -52,7 +55,8 @@ def decide(network: Network) -> Interface:
 
     1. A picture goes in when preprocessing is declared and the only input is one 1×H×W×1 or 1×H×W×3
        float tensor. Without declared preprocessing every input stays a tensor.
-    2. Labels come out when there are as many as the only output has columns, at batch 1.
+    2. Labels come out when there are as many as the only output has columns, or two for one sigmoid,
+       at batch 1.
     """
     notes: list[str] = []
     picture = _picture(network, notes)
@@ -83,17 +87,21 @@ def _labels(network: Network, notes: list[str]) -> tuple[str, ...]:
     if not network.labels or not network.is_classifier:
         return ()
     (output,) = network.outputs
-    if output.shape != (1, len(network.labels)):
-        notes.append(
-            f"A Core ML classifier needs one row with a column per label: {output} stays a tensor."
-        )
+    reason = ""
+    if (
+        output.shape != (1, len(network.labels))
+        and (output.shape, len(network.labels)) != _ONE_SIGMOID
+    ):
+        reason = "needs one row with a column per label"
+    elif len(set(network.labels)) < len(network.labels):
+        reason = "cannot tell labels apart that occur twice"
+    if reason:
+        notes.append(f"A Core ML classifier {reason}: {output} stays a tensor.")
         return ()
-    if len(set(network.labels)) < len(network.labels):
+    if not set(network.endings) & {"Softmax", "Sigmoid"}:
         notes.append(
-            "Some labels occur twice, which a Core ML classifier cannot tell apart: "
-            f"{output.name} stays a tensor."
+            f"{output.name} are scores, not probabilities: the network ends without a softmax."
         )
-        return ()
     return network.labels
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mlc import __version__
 from mlc.convert.network import Network, TensorSpec
 from mlc.convert.preprocessing import Preprocessing
 
-__all__ = ["LABELS", "NETWORK", "PREPROCESSING", "describe", "stored_interface"]
+__all__ = [
+    "LABELS",
+    "NETWORK",
+    "PREPROCESSING",
+    "NetworkInterface",
+    "describe",
+    "stored_interface",
+]
 
 # Keys of the package's user-defined metadata.
 LABELS = "mlc.labels"
@@ -52,19 +59,26 @@ def describe(spec: Any, network: Network, preview: bool) -> None:
     _describe_features(spec, network)
 
 
-def stored_interface(
-    spec: Any,
-) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], Preprocessing | None] | None:
-    """The network's own inputs, outputs and preprocessing, or None if mlc did not write this."""
+@dataclass(frozen=True)
+class NetworkInterface:
+    """The inputs, outputs and preprocessing of the network that a package was made of."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    preprocessing: Preprocessing | None
+
+
+def stored_interface(spec: Any) -> NetworkInterface | None:
+    """What `describe` wrote of the network, or None if mlc did not write this package."""
     fields = spec.description.metadata.userDefined
     if NETWORK not in fields:
         return None
     stored = json.loads(fields[NETWORK])
     preprocessing = fields.get(PREPROCESSING)
-    return (
-        tuple(_spec(row) for row in stored["inputs"]),
-        tuple(_spec(row) for row in stored["outputs"]),
-        Preprocessing.from_json(json.loads(preprocessing)) if preprocessing else None,
+    return NetworkInterface(
+        inputs=tuple(_spec(row) for row in stored["inputs"]),
+        outputs=tuple(_spec(row) for row in stored["outputs"]),
+        preprocessing=Preprocessing.from_json(json.loads(preprocessing)) if preprocessing else None,
     )
 
 

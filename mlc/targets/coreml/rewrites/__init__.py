@@ -26,15 +26,17 @@ from mlc.targets.coreml.rewrites.request import Request
 from mlc.targets.coreml.rewrites.resize_by_matrix import resize_by_matrix
 from mlc.targets.coreml.rewrites.resize_nearest import resize_nearest
 from mlc.targets.coreml.rewrites.roll import roll
+from mlc.targets.coreml.rewrites.two_classes import two_classes
 
 __all__ = ["PIPELINE", "apply", "rewritten"]
 
 PIPELINE: tuple[Callable[[Program, Request], None], ...] = (
     # Calls first: what they hide is then seen by everything below.
     inline_calls,
-    # The interface: types that Core ML has, and the part of the preprocessing that it lacks.
+    # The interface: types that Core ML has, what its preprocessing and classifiers lack.
     core_ml_types,
     channel_std,
+    two_classes,
     # Ops that coremltools does not know.
     argmax_of_bits,
     erfc,
