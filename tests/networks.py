@@ -61,12 +61,14 @@ def cnn() -> Any:
     from keras import layers
 
     image = keras.Input((24, 24, 3), name="image")
-    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1)(image)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
     x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
     y = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
     y = layers.ReLU(6.0)(layers.BatchNormalization()(y))
     y = layers.Conv2D(8, 1, use_bias=False)(y)
     x = layers.Add()([x, layers.BatchNormalization()(y)])
+    x = layers.Conv2D(160, 1, activation="relu")(x)  # TFLite quantizes no weights below 1,024
     x = layers.GlobalAveragePooling2D()(x)
     scale = keras.initializers.RandomNormal(stddev=2.0)
     scores = layers.Dense(5, activation="softmax", kernel_initializer=scale, name="scores")(x)
@@ -152,7 +154,8 @@ def unet() -> Any:
     from keras import layers
 
     image = keras.Input((16, 16, 3), name="image")
-    a = layers.Conv2D(6, 3, padding="same", activation="relu")(image)
+    x = layers.Rescaling(1 / 127.5, offset=-1)(image)
+    a = layers.Conv2D(6, 3, padding="same", activation="relu")(x)
     b = layers.Conv2D(8, 3, padding="same", activation="elu")(layers.MaxPooling2D()(a))
     up = layers.Conv2DTranspose(6, 3, strides=2, padding="same", activation="leaky_relu")(b)
     wide = layers.UpSampling2D(interpolation="bilinear")(b)

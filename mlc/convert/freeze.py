@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -177,26 +178,33 @@ def _refuse_variables(graph_def: Any) -> None:
 
 
 def _name_functions(graph_def: Any) -> None:
-    """Name loop bodies and branches by their order, not by a counter of the process."""
+    """Name loop bodies and branches by what they do, not by a counter of the process.
+
+    TensorFlow keeps one function per name in a process: equal names must mean equal functions.
+    """
     functions = {f.signature.name: f for f in graph_def.library.function}
-    order: dict[str, str] = {}
+    renamed: dict[str, str] = {}
 
     def visit(nodes: Any) -> None:
         for node in nodes:
-            for key in sorted(node.attr):
-                value = node.attr[key]
-                for ref in [value.func, *value.list.func]:
-                    if ref.name not in functions:
-                        continue
-                    if ref.name not in order:
-                        order[ref.name] = f"mlc_{key}_{len(order)}"
-                        visit(functions[ref.name].node_def)
-                    ref.name = order[ref.name]
+            for name in sorted(node.attr):
+                value = node.attr[name]
+                for reference in [value.func, *value.list.func]:
+                    if reference.name in functions:
+                        reference.name = rename(reference.name)
+
+    def rename(old: str) -> str:
+        if old not in renamed:
+            function = functions[old]
+            visit(function.node_def)  # first what it calls itself, so that its digest covers that
+            function.signature.name = "mlc_function"
+            content = function.SerializeToString(deterministic=True)
+            renamed[old] = f"mlc_function_{hashlib.sha256(content).hexdigest()[:12]}"
+            function.signature.name = renamed[old]
+        return renamed[old]
 
     visit(graph_def.node)
+    kept = {new: functions[old] for old, new in renamed.items()}
     del graph_def.library.gradient[:]
-    kept = [functions[old] for old in order]
-    for function, new in zip(kept, order.values(), strict=True):
-        function.signature.name = new
     del graph_def.library.function[:]
-    graph_def.library.function.extend(kept)
+    graph_def.library.function.extend(kept.values())
