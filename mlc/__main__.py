@@ -1,0 +1,5 @@
+"""`python -m mlc`: the command line."""
+
+from mlc.cli import main
+
+main()
