@@ -68,10 +68,11 @@ class Stages:
         folder = self._store.scratch()
 
         def done(inner: Future[Any]) -> None:
-            error = inner.exception()
-            stored = None if error else self._store.put(name, folder, inner.result())
             self._watcher.finished(title, time.perf_counter() - start, cached=False)
-            if stored is None:
+            try:
+                stored = self._store.put(name, folder, inner.result())
+            except BaseException as error:  # whatever it is, it is told to the one who waits
+                self._store.discard(folder)
                 outer.set_exception(error)
             else:
                 outer.set_result(stored)

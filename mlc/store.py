@@ -59,6 +59,10 @@ class Store:
             shutil.rmtree(written, ignore_errors=True)
         return Stored(self._root / name, value)
 
+    def discard(self, written: Path) -> None:
+        """Forget a scratch folder whose stage failed."""
+        shutil.rmtree(written, ignore_errors=True)
+
     def trim(self) -> None:
         """Drop what was not used for longest, until 5 GB are left; leftovers of killed builds too."""
         entries = sorted(self._root.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -51,16 +52,22 @@ class Workers:
         traceback: TracebackType | None,
     ) -> None:
         if self._pool is not None:
-            self._pool.stop()
+            # Idle workers end by themselves and clean up; busy ones are not waited for after an error.
+            self._pool.close() if error is None else self._pool.stop()
             self._pool.join()
 
 
 def explain(error: BaseException, doing: str) -> MlcError:
-    """An error of a task as one sentence; errors that are ours already pass through."""
+    """An error of a task as one sentence; errors that are ours already pass through.
+
+    A full disk is raised: it spoils everything, not one task.
+    """
     from pebble import ProcessExpired
 
     if isinstance(error, MlcError):
         return error
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        raise error
     if isinstance(error, ProcessExpired):
         code = error.exitcode or 0
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
