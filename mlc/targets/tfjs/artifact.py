@@ -14,6 +14,7 @@ import numpy as np
 
 from mlc.convert.network import TensorSpec
 from mlc.errors import SourceError, UnverifiableError
+from mlc.optimize.recipe import Precision
 from mlc.targets.target import Summary
 
 __all__ = ["GraphModel", "Port", "inspect", "read", "recognises"]
@@ -53,6 +54,7 @@ class GraphModel:
     outputs: tuple[Port, ...]
     ops: Mapping[str, int]
     parameters: int
+    weights: Precision
     metadata: Mapping[str, str]
 
 
@@ -74,6 +76,7 @@ def inspect(path: Path) -> Summary:
         outputs=tuple(port.spec for port in model.outputs),
         ops=model.ops,
         parameters=model.parameters,
+        weights=model.weights,
         metadata=model.metadata,
     )
 
@@ -129,8 +132,20 @@ def _graph_model(file: Path, model: dict[str, Any]) -> GraphModel:
         outputs=_ports(outputs, nodes) if outputs else _ends(nodes),
         ops={op: count for op, count in sorted(ops.items()) if op not in _NOT_COUNTED},
         parameters=sum(math.prod(w["shape"]) for w in weights if w["dtype"] == "float32"),
+        weights=_precision(weights),
         metadata={k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()},
     )
+
+
+def _precision(weights: Sequence[dict[str, Any]]) -> Precision:
+    """How most numbers are stored; uint16, which the stock converter can write, counts as float32."""
+    stored: dict[str, Precision] = {"float16": "float16", "uint8": "int8"}
+    sizes: Counter[Precision] = Counter()
+    for weight in weights:
+        if weight["dtype"] == "float32":
+            kind = stored.get(weight.get("quantization", {}).get("dtype"), "float32")
+            sizes[kind] += math.prod(weight["shape"])
+    return sizes.most_common(1)[0][0] if sizes else "float32"
 
 
 def _ports(signature: dict[str, Any], nodes: Sequence[dict[str, Any]]) -> tuple[Port, ...]:

@@ -69,7 +69,7 @@ def _as_tfjs_holds(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return data.astype(np.float32)
     if np.issubdtype(data.dtype, np.integer):
         limits = np.iinfo(np.int32)
-        return data.clip(limits.min, limits.max).astype(np.int32)
+        return np.asarray(np.clip(data, limits.min, limits.max), np.int32)  # clip makes scalars
     return data
 
 

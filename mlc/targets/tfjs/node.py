@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlc.errors import UnverifiableError
+from mlc.store import cache_folder
 
 __all__ = ["RUNNER", "Node", "find_node", "packages"]
 
@@ -25,6 +26,9 @@ class Node:
 
     node: str
     npm: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.node
 
 
 def find_node() -> Node:
@@ -51,10 +55,8 @@ def packages(node: Node) -> Path:
     filled under another name and renamed when complete: an interrupted install leaves nothing that
     could be taken for a whole one, and of two processes at once the second finds the first's.
     """
-    import platformdirs
-
     lock = (RUNNER / "package-lock.json").read_bytes()
-    cache = Path(platformdirs.user_cache_dir("mlc")) / "tfjs"
+    cache = cache_folder() / "tfjs"
     installed = cache / hashlib.sha256(lock).hexdigest()[:16]
     if installed.is_dir():
         return installed
@@ -68,7 +70,7 @@ def packages(node: Node) -> Path:
     except OSError as error:
         raise UnverifiableError(
             f"The packages of TF.js cannot be stored in {cache}: {error.strerror or error}.",
-            "Make the folder writable, or set XDG_CACHE_HOME.",
+            "Make the folder writable, or set MLC_CACHE to one that is.",
         ) from error
     return installed
 

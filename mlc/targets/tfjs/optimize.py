@@ -19,6 +19,7 @@ from typing import Any
 
 from mlc.errors import UnsupportedError
 from mlc.targets.tfjs import stock
+from mlc.targets.tfjs.lower import lower
 
 __all__ = ["optimize"]
 
@@ -29,21 +30,24 @@ _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
 _ADDITIONS = ("BiasAdd", "Add", "AddV2")
 _FUSED = ("_FusedConv2D", "_FusedMatMul", "FusedDepthwiseConv2dNative")
 
+_RESHAPING = ("Squeeze", "Reshape", "ExpandDims")
+
 _TIDY = ("constfold", "arithmetic", "dependency")
 
 
 def optimize(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
     """Fuse and fold for TF.js. Raises `UnsupportedError` with the names of the ops it doesn't know."""
-    _lower(graph_def)
-    _refuse_unsupported(graph_def)
     placeholders = {n.name: n for n in graph_def.node if n.name in inputs}
     with _quiet():
+        graph_def = _inline(graph_def, outputs)
+        lower(graph_def)
+        _refuse_unsupported(graph_def)
         graph_def = _grappler(graph_def, outputs, ("pruning", *_TIDY, "pruning", *_TIDY))
 
         _copy_shared_constants(graph_def, _CONVOLUTIONS)
         _hide_shared(graph_def, (*_CONVOLUTIONS, *_ADDITIONS))
         graph_def = stock.passes("fold_batch_norms").fold_batch_norms(graph_def)
-        graph_def = stock.passes("normalize_bias_add").normalize_bias_add_op(graph_def)
+        _name_biases(graph_def)
         for node in graph_def.node:
             if node.op in ("Conv2D", "MatMul"):
                 node.device = "/device:CPU:0"  # remap fuses only what is on the CPU
@@ -71,10 +75,23 @@ def _refuse_unsupported(graph_def: Any) -> None:
         )
 
 
+def _inline(graph_def: Any, outputs: Sequence[str]) -> Any:
+    """Turn loops and branches that call functions into Enter, Switch, Merge and Exit of one graph.
+
+    So does the stock converter. TF.js 4.22 knows `While` too, but frees tensors that a loop's body has
+    put into a list: LSTM and GRU then fail, on every backend.
+    """
+    for nodes in (graph_def.node, *(f.node_def for f in graph_def.library.function)):
+        for node in nodes:
+            if node.op in ("While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"):
+                node.attr["_lower_using_switch_merge"].b = True
+    return _grappler(graph_def, outputs, ("function",)) if graph_def.library.function else graph_def
+
+
 def _grappler(graph_def: Any, outputs: Sequence[str], optimizers: Sequence[str]) -> Any:
     """Run TensorFlow's own graph optimizer as the stock converter does: for an imaginary GPU."""
     import tensorflow as tf
-    from tensorflow.core.protobuf import config_pb2
+    from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
     from tensorflow.python.grappler import tf_optimizer
     from tensorflow.python.training.saver import export_meta_graph
 
@@ -84,34 +101,64 @@ def _grappler(graph_def: Any, outputs: Sequence[str], optimizers: Sequence[str])
             graph.add_to_collection("train_op", graph.get_operation_by_name(name))
         meta_graph = export_meta_graph(graph_def=graph_def, graph=graph)
     config = config_pb2.ConfigProto()
-    config.graph_options.rewrite_options.optimizers[:] = optimizers
+    rewrites = config.graph_options.rewrite_options
+    rewrites.optimizers[:] = optimizers
+    rewrites.min_graph_nodes = -1  # also in the smallest graph
+    rewrites.function_optimization = rewriter_config_pb2.RewriterConfig.AGGRESSIVE
     return tf_optimizer.OptimizeGraph(config, meta_graph, cluster=stock.conversion().get_cluster())
 
 
-def _lower(graph_def: Any) -> None:
-    """Spell `Erfc`, which TF.js lacks, as `-(Erf - 1)`: the last op keeps the name and output `y`."""
-    bodies = [(graph_def.node, ("", ""))]
-    # Inside a function an input also names the output of the op that it comes from.
-    bodies += [(f.node_def, (":y:0", ":z:0")) for f in graph_def.library.function]
-    for nodes, (y, z) in bodies:
-        for node in [n for n in nodes if n.op == "Erfc"]:
-            erf, one, less = (node.name + part for part in ("/erf", "/one", "/less"))
-            nodes.add(name=erf, op="Erf", input=node.input).attr["T"].CopyFrom(node.attr["T"])
-            constant = nodes.add(name=one, op="Const")
-            constant.attr["dtype"].CopyFrom(node.attr["T"])
-            constant.attr["value"].tensor.CopyFrom(_scalar(1, node.attr["T"].type))
-            output = ":output:0" if y else ""
-            nodes.add(name=less, op="Sub", input=[erf + y, one + output]).attr["T"].CopyFrom(
-                node.attr["T"]
-            )
-            node.op = "Neg"
-            node.input[:] = [less + z]
+def _name_biases(graph_def: Any) -> None:
+    """Call an addition right after a product `BiasAdd` where it adds one constant per channel.
+
+    That is what the optimizer fuses. The stock pass renames every addition, also of two products. And
+    the wasm backend refuses to fuse a bias that was ever reshaped, as in each LSTM of Keras 3 for
+    batch 1: there `BiasAdd` becomes an addition.
+    """
+    nodes = {n.name: n for n in graph_def.node}
+    shared = _read_twice(graph_def)
+    for node in graph_def.node:
+        if node.op == "BiasAdd" and node.attr["data_format"].s != b"NCHW":
+            if _source(node.input[1], nodes).op in _RESHAPING:
+                node.op = "AddV2"
+                del node.attr["data_format"]
+        elif node.op in ("Add", "AddV2") and len(node.input) == 2:
+            product, bias = (nodes[_node_name(i)] for i in node.input)
+            channels = _channels(product, nodes)
+            if product.name in shared or bias.op != "Const" or channels is None:
+                continue
+            if _const_shape(bias) == (channels,):
+                node.op = "BiasAdd"
+                node.attr["data_format"].s = b"NHWC"
 
 
-def _scalar(value: float, dtype: int) -> Any:
-    import tensorflow as tf
+def _source(name: str, nodes: dict[str, Any]) -> Any:
+    """The node that a tensor comes from, behind whatever hands it on unchanged."""
+    node = nodes[_node_name(name)]
+    while node.op in ("Identity", "Switch", "Merge", "Enter", "Exit"):
+        node = nodes[_node_name(node.input[0])]
+    return node
 
-    return tf.make_tensor_proto(value, dtype=dtype, shape=())
+
+def _node_name(tensor: str) -> str:
+    return tensor.removeprefix("^").split(":")[0]
+
+
+def _channels(product: Any, nodes: dict[str, Any]) -> int | None:
+    """How many channels a convolution or matrix product with a constant kernel yields, last axis."""
+    if product.op not in ("MatMul", *_CONVOLUTIONS) or product.attr["data_format"].s == b"NCHW":
+        return None
+    kernel = nodes[_node_name(product.input[1])]
+    if kernel.op != "Const":
+        return None
+    *outer, last = _const_shape(kernel)
+    if product.op == "DepthwiseConv2dNative":
+        return outer[-1] * last
+    return outer[0] if product.attr["transpose_b"].b else last
+
+
+def _const_shape(node: Any) -> tuple[int, ...]:
+    return tuple(dim.size for dim in node.attr["value"].tensor.tensor_shape.dim)
 
 
 def _hide_shared(graph_def: Any, ops: Iterable[str]) -> None:
@@ -170,7 +217,7 @@ def _ordered(
         elif name not in entered:
             entered.add(name)
             stack.append((name, True))
-            sources = [i.lstrip("^").split(":")[0] for i in nodes[name].input]
+            sources = [_node_name(i) for i in nodes[name].input]
             stack.extend((source, False) for source in reversed(sources))
     ordered = type(graph_def)()
     ordered.versions.CopyFrom(graph_def.versions)
