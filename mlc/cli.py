@@ -324,14 +324,14 @@ def _finish(run: Callable[[Watcher], Report], as_json: bool) -> None:
     """Run with progress on stderr, print the report on stdout, exit with its code."""
     from rich.console import Console
 
-    from mlc.report.terminal import Progress, print_report
+    from mlc.report.terminal import Progress, print_report, wide_console
 
     with Progress(Console(stderr=True)) as progress:
         report = run(progress)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
     else:
-        print_report(report, Console())
+        print_report(report, wide_console())
     raise typer.Exit(int(report.exit_code))
 
 

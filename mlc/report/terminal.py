@@ -12,7 +12,10 @@ from rich.text import Text
 
 from mlc.report.report import Level, Report, Row
 
-__all__ = ["Progress", "print_report", "size_text"]
+__all__ = ["Progress", "print_report", "size_text", "wide_console"]
+
+# The table is not squeezed into less: a narrow terminal folds it, a file or CI log shows it whole.
+_TABLE_WIDTH = 104
 
 _STYLE: dict[Level, str] = {
     "verified": "green",
@@ -23,7 +26,7 @@ _STYLE: dict[Level, str] = {
 }
 _WORDS: dict[Level, str] = {
     "verified": "✓ verified",
-    "emitted": "? not verified",
+    "emitted": "? unproven",
     "regressed": "▼ over limit",
     "failed": "✗ failed",
     "skipped": "skipped",
@@ -70,6 +73,12 @@ class Progress:
         self._status.__exit__(kind, error, traceback)
 
 
+def wide_console() -> Console:
+    """A console on stdout with room for the table, whatever stdout is."""
+    console = Console()
+    return console if console.width >= _TABLE_WIDTH else Console(width=_TABLE_WIDTH)
+
+
 def print_report(report: Report, console: Console) -> None:
     """The head, the table, what to know about each row, and where things are."""
     network = report.network
@@ -79,8 +88,11 @@ def print_report(report: Report, console: Console) -> None:
         f"{escape(network.provenance.kind)} · {network.parameters:,} parameters · "
         f"{size_text(report.source_bytes)}",
         highlight=False,
+        soft_wrap=True,
     )
-    console.print(f"compared on {escape(report.data)}", style="dim", highlight=False)
+    console.print(
+        f"compared on {escape(report.data)}", style="dim", highlight=False, soft_wrap=True
+    )
     console.print(_table(report))
     original = next((r.evidence.accuracy for r in report.rows if r.evidence.accuracy), None)
     if original:
@@ -88,15 +100,16 @@ def print_report(report: Report, console: Console) -> None:
             f"original: accuracy {_share(original.original, original.original_interval)} "
             f"on n = {original.samples:,} labelled samples (95 % interval)",
             highlight=False,
+            soft_wrap=True,
         )
     for row in report.rows:
         for line, style in _remarks(row):
             label = f"{row.target}: " if row.target else ""
-            console.print(Text(f"  {label}{line}", style=style))
+            console.print(Text(f"  {label}{line}", style=style), soft_wrap=True)
     for note in report.notes:
-        console.print(Text(f"  {note}", style="yellow"))
+        console.print(Text(f"  {note}", style="yellow"), soft_wrap=True)
     if report.bundle:
-        console.print(f"\nbundle: {escape(report.bundle)}", highlight=False)
+        console.print(f"\nbundle: {escape(report.bundle)}", highlight=False, soft_wrap=True)
 
 
 def size_text(count: float) -> str:
@@ -110,14 +123,13 @@ def size_text(count: float) -> str:
 
 def _table(report: Report) -> Table:
     accuracy = any(row.evidence.accuracy for row in report.rows)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("target")
-    table.add_column("precision")
-    for column in ("size", "gzip", "× source", "agree", *(["accuracy"] if accuracy else [])):
-        table.add_column(column, justify="right")
-    for column in ("max error", "SQNR", "latency"):
-        table.add_column(column, justify="right")
-    table.add_column("state")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("target", no_wrap=True)
+    table.add_column("precision", no_wrap=True)
+    figures = ["size", "gzip", "×src", "agree", "top-1", "max err", "SQNR", "latency"]
+    for column in figures if accuracy else [f for f in figures if f != "top-1"]:
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     for row in report.rows:
         table.add_row(*_cells(row, report, accuracy))
     return table
@@ -136,7 +148,7 @@ def _cells(row: Row, report: Report, with_accuracy: bool) -> list[str | Text]:
         cells.append(f"{evidence.accuracy.artifact:.1%}" if evidence.accuracy else "—")
     cells.append(f"{parity.worst.max_absolute:.1e}" if parity else "—")
     levels = [o.sqnr_db for o in parity.outputs if o.sqnr_db is not None] if parity else []
-    cells.append(f"{min(levels):.0f} dB" if levels else ("∞" if parity else "—"))
+    cells.append(f"{min(levels):.0f}" if levels else ("∞" if parity else "—"))
     cells.append(f"{evidence.latency.ratio:.2f}×" if evidence.latency else "—")
     cells.append(Text(_WORDS[row.level], style=_STYLE[row.level]))
     return cells
