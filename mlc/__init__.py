@@ -1,4 +1,4 @@
-"""Compile a trained Keras or SavedModel network for phones and browsers, and prove every artifact."""
+"""Compile a trained Keras or SavedModel network for phones and browsers, and prove its artifacts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     """Load the API on first use, so that `import mlc` costs nothing."""
-    if name in __all__:
-        return getattr(importlib.import_module("mlc.api"), name)
-    raise AttributeError(f"module 'mlc' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'mlc' has no attribute {name!r}")
+    api = importlib.import_module("mlc.api")
+    # Bound here and now: importing a submodule of the same name would put itself in this place.
+    globals().update({public: getattr(api, public) for public in api.__all__})
+    return globals()[name]
