@@ -56,11 +56,26 @@ class Body:
         return None if shape.rank is None else tuple(shape.as_list())
 
     def constant(self, reference: str) -> Any:
-        """The value of a reference that does not depend on inputs, or None."""
-        from tensorflow.python.framework.tensor_util import constant_value
+        """The value of a reference that does not depend on inputs, or None.
 
-        value = constant_value(self.tensor(reference))
-        return None if value is None else np.asarray(value)
+        Shapes count as known where they are static.
+        """
+        import tensorflow as tf
+
+        tensor = self.tensor(reference)
+        known: dict[Any, Any] = {}
+        waiting, seen = [tensor.op], set()
+        while waiting:
+            op = waiting.pop()
+            if op.type == "Shape" and op.inputs[0].shape.is_fully_defined():
+                known[op.outputs[0]] = op.inputs[0].shape.as_list()
+            elif op.type in ("Placeholder", *_FIRST_ARGUMENT):
+                return None
+            elif op not in seen:
+                seen.add(op)
+                waiting += [i.op for i in op.inputs]
+        with tf.compat.v1.Session(graph=tensor.graph) as session:
+            return np.asarray(session.run(tensor, known))
 
     def producer(self, reference: str) -> Any:
         """The node behind a reference."""

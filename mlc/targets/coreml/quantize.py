@@ -12,14 +12,17 @@ from mlc.targets.coreml.quiet import quiet
 
 __all__ = ["quantize_weights", "remarks", "weight_errors"]
 
+# The ops whose constants are weights. Constants of others (a factor, a table of positions) are few, and
+# one scale for all of such a tensor would be coarse.
+_WEIGHTED = ("conv", "conv_transpose", "linear", "matmul", "gather", "lstm", "gru", "rnn")
 # Fewer elements are not worth a scale per channel.
-_FEWEST = 512
+_FEWEST = 32
 # 8 bits with a scale per channel give about 40 dB; a tenth of the signal in noise is a wrong tensor.
 _LOWEST_SQNR = 20.0
 
 
 def quantize_weights(model: Any) -> tuple[Any, dict[str, float]]:
-    """Replace every large float16 constant by int8, symmetric, with a scale per output channel.
+    """Replace the float16 weights by int8, symmetric, with a scale per output channel.
 
     Returns the new model, and what `weight_errors` finds in it.
     """
@@ -36,7 +39,8 @@ def quantize_weights(model: Any) -> tuple[Any, dict[str, float]]:
             granularity="per_channel",
             weight_threshold=_FEWEST,
         )
-        quantized = linear_quantize_weights(model, OptimizationConfig(global_config=config))
+        configs = OptimizationConfig(op_type_configs=dict.fromkeys(_WEIGHTED, config))
+        quantized = linear_quantize_weights(model, configs)
     return quantized, weight_errors(model, quantized)
 
 

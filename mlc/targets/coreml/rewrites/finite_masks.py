@@ -14,6 +14,8 @@ __all__ = ["finite_masks"]
 _LARGEST = 65504.0  # of float16
 # Low enough that a softmax gives exactly 0, high enough that two of them add up to a finite number.
 _MASK = 30000.0
+# What is meant as infinity.
+_SMALLEST = 1e8
 
 
 def finite_masks(program: Program, request: Request) -> None:
@@ -25,18 +27,18 @@ def finite_masks(program: Program, request: Request) -> None:
 
         After:   Const(-30000.0) ─► Mul, AddV2, SelectV2
 
-    Where a constant only bounds or compares (Minimum, Maximum, Less, ...) it becomes ±65504 instead:
-    any float16 is within. Infinite constants are meant, and stay.
+    Where the constant only bounds or compares (Minimum, Maximum, Less, ...) it becomes ±65504 instead:
+    any float16 is within.
+
+    Precondition: the constant is one number of 1e8 or more, as no trained weight or statistic is.
+    Infinite constants are meant, and stay.
     """
     if not request.half:
         return
-    changed = 0
-    for body in program.bodies():
-        for node in body.find("Const"):
-            changed += _clamp(body, node)
+    changed = [node.name for b in program.bodies() for node in b.find("Const") if _clamp(b, node)]
     if changed:
         request.notes.append(
-            f"{changed} constants beyond float16 (masks of -1e9 or lower) became ±30000, "
+            f"{_count(len(changed))} beyond float16 (a mask of -1e8 or lower) became ±30000, "
             "which a softmax turns into 0 just as well."
         )
 
@@ -47,14 +49,19 @@ _BOUNDS = {"Minimum", "Maximum", "ClipByValue", "Less", "LessEqual", "Greater", 
 def _clamp(body: Body, node: Any) -> bool:
     import tensorflow as tf
 
-    if node.attr["dtype"].type not in (tf.float32.as_datatype_enum, tf.float64.as_datatype_enum):
+    if node.attr["dtype"].type != tf.float32.as_datatype_enum:
         return False
-    value = tf.make_ndarray(node.attr["value"].tensor)
-    beyond = np.isfinite(value) & (np.abs(value) > _LARGEST)
-    if not beyond.any():
+    tensor = node.attr["value"].tensor
+    if any(d.size != 1 for d in tensor.tensor_shape.dim):
+        return False
+    value = tf.make_ndarray(tensor)
+    if not np.all(np.isfinite(value) & (np.abs(value) >= _SMALLEST)):
         return False
     readers = {n.op for n in body.consumers(node.name)}
-    limit = _LARGEST if readers <= _BOUNDS else _MASK
-    clamped = np.where(beyond, np.sign(value) * limit, value).astype(value.dtype)
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(clamped))
+    limit = np.float32(_LARGEST if readers <= _BOUNDS else _MASK)
+    tensor.CopyFrom(tf.make_tensor_proto(np.sign(value) * limit))
     return True
+
+
+def _count(number: int) -> str:
+    return "1 constant" if number == 1 else f"{number} constants"
