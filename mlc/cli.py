@@ -364,10 +364,10 @@ def _reading(
             raise UsageError(
                 f"--input-shape {text!r} is not understood.", "Write e.g. image=1x224x224x3."
             )
-    if batch is not None and batch != "dynamic" and not batch.isdigit():
+    if batch is not None and batch != "dynamic" and not batch.isdecimal():
         raise UsageError(f"--batch is {batch!r}.", "Give a number, or dynamic.")
     return {
-        "batch": int(batch) if batch and batch.isdigit() else batch,
+        "batch": int(batch) if batch and batch.isdecimal() else batch,
         "shapes": sizes or None,
         "signature": signature,
         "trust": trust or None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -28,18 +30,22 @@ else:
 __all__ = ["BuildConfig", "DataConfig", "load", "read_options", "resolve"]
 
 FILE = "mlc.toml"
-_TOP = {
-    "name",
-    "version",
-    "author",
-    "license",
-    "description",
-    "labels",
-    "targets",
-    "recipe",
-    "data",
+
+# Fields of mlc.toml, and what they must be.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "name": (str,),
+    "version": (str,),
+    "author": (str,),
+    "license": (str,),
+    "description": (str,),
+    "labels": (str, list),
+    "targets": (str, list),
+    "recipe": (str,),
+    "data": (str,),
+    "preprocessing": (dict,),
+    "limits": (dict,),
 }
-_TABLES = {"preprocessing", "limits"}
+_WORDS: dict[type, str] = {str: "text in quotes", list: "a list of texts", dict: "a table"}
 
 
 @dataclass(frozen=True)
@@ -86,12 +92,15 @@ def load(source: Path, file: Path | None) -> dict[str, Any]:
         raise UsageError(f"{found} does not exist.", "Check --config.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{found} is not valid TOML: {error}.", "Correct that line.") from None
-    unknown = set(settings) - _TOP - _TABLES
-    if unknown:
-        raise UsageError(
-            f"{found}: unknown field {sorted(unknown)[0]!r}.",
-            f"Known are {', '.join(sorted(_TOP | _TABLES))}.",
-        )
+    for name, value in settings.items():
+        if name not in _KINDS:
+            raise UsageError(
+                f"{found}: unknown field {name!r}.", f"Known are {', '.join(sorted(_KINDS))}."
+            )
+        texts = not isinstance(value, list) or all(isinstance(v, str) for v in value)
+        if not isinstance(value, _KINDS[name]) or not texts:
+            kinds = " or ".join(_WORDS[k] for k in _KINDS[name])
+            raise UsageError(f"{found}: {name} is {value!r}.", f"It must be {kinds}.")
     for name in ("labels", "data"):
         if isinstance(settings.get(name), str):
             settings[name] = _from_folder(found.parent, settings[name])
@@ -108,12 +117,18 @@ def resolve(
 
     `flags` are named as the fields they set: description fields, preprocessing fields, `labels`,
     `targets`, `recipe`, `data`, ... and `limits`, a list of `(name, value)` as the user wrote them.
+    Raises `UsageError` for one that nothing knows: a misspelt setting must not be passed over.
     """
+    if unknown := sorted(set(flags) - _SETTINGS):
+        raise UsageError(
+            f"There is no setting {unknown[0]!r}.", f"Known are {', '.join(sorted(_SETTINGS))}."
+        )
     merged = {**settings, **{k: v for k, v in flags.items() if v is not None}}
     description = Description(**{"name": _stem(source), **_pick(Description, merged, text=True)})
-    if not re.fullmatch(r"[\w.-]+", description.name):
+    if not re.fullmatch(r"[\w-][\w.-]*", description.name):
         raise UsageError(
-            f"The name {description.name!r} cannot be a file name.", "Use letters, digits, _ . -"
+            f"The name {description.name!r} cannot be a file name.",
+            "Give another with --name, of letters, digits, _ . -",
         )
     named = merged.get("targets", "all")
     names = targets.parse(named if isinstance(named, str) else ",".join(named))
@@ -124,7 +139,7 @@ def resolve(
         targets=names,
         recipe=recipes.named(str(merged.get("recipe", "fp32"))),
         read=read_options(merged),
-        data=DataConfig(**_pick(DataConfig, merged)),
+        data=_data(merged),
         preprocessing=_preprocessing(settings, flags),
         labels=read_labels(merged["labels"]) if "labels" in merged else (),
         options=Options(**_pick(Options, merged)),
@@ -136,18 +151,54 @@ def resolve(
 def read_options(settings: Mapping[str, Any]) -> ReadOptions:
     """How the source is read; a batch of "dynamic" leaves the first dimension open."""
     picked = _pick(ReadOptions, settings)
-    if picked.get("batch") == "dynamic":
+    batch = picked.get("batch", 1)
+    if batch == "dynamic":
         picked["batch"] = None
-    return ReadOptions(**picked)
+    elif not isinstance(batch, int) or batch < 1:
+        raise UsageError(f"The batch is {batch!r}.", "Give a number from 1 on, or dynamic.")
+    shapes = {str(name): tuple(dims) for name, dims in picked.get("shapes", {}).items()}
+    for name, dims in shapes.items():
+        if not all(d is None or (isinstance(d, int) and d > 0) for d in dims):
+            raise UsageError(
+                f"The shape of input {name!r} is {dims}.", "Dimensions are numbers from 1 on, or ?."
+            )
+    return ReadOptions(**{**picked, "shapes": shapes})
+
+
+def _data(settings: Mapping[str, Any]) -> DataConfig:
+    picked = _pick(DataConfig, settings)
+    for name in ("data", "calibration"):
+        if isinstance(picked.get(name), os.PathLike):
+            picked[name] = str(picked[name])
+    span = picked.get("input_range")
+    if span is not None:
+        low, high = map(float, span)
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise UsageError(
+                f"The input range is {low:g} to {high:g}.", "Give the lower end first, e.g. 0,1."
+            )
+        picked["input_range"] = (low, high)
+    return DataConfig(**picked)
 
 
 def _preprocessing(settings: Mapping[str, Any], flags: Mapping[str, Any]) -> Preprocessing | None:
-    declared = dict(settings.get("preprocessing", {}))
+    declared: dict[str, Any] = dict(settings.get("preprocessing", {}))
     names = [f.name for f in fields(Preprocessing)]
     declared |= {k: flags[k] for k in names if flags.get(k) is not None}
     if "preprocessing" not in settings and not declared:
         return None
     return Preprocessing.from_json(declared)
+
+
+# Every name that a flag or a keyword of `mlc.build` may have.
+_SETTINGS = {
+    *(
+        f.name
+        for k in (Description, Preprocessing, DataConfig, ReadOptions, Options)
+        for f in fields(k)
+    ),
+    *("labels", "targets", "recipe", "limits", "cache"),
+}
 
 
 def _pick(kind: type, merged: Mapping[str, Any], text: bool = False) -> dict[str, Any]:
@@ -165,4 +216,5 @@ def _from_folder(folder: Path, value: str) -> str:
 
 
 def _stem(source: Path) -> str:
+    source = Path(os.path.abspath(source))  # `mlc build .` stands inside a SavedModel
     return re.sub(r"[^\w.-]", "_", source.name.removesuffix(source.suffix) or source.name)

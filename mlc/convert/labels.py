@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,15 +12,19 @@ from mlc.errors import UsageError
 __all__ = ["check_labels", "read_labels"]
 
 
-def read_labels(value: str | Sequence[str]) -> tuple[str, ...]:
+def read_labels(value: str | os.PathLike[str] | Sequence[str]) -> tuple[str, ...]:
     """Labels from a text file with one per line, or from a list.
 
-    Raises `UsageError` for a missing or empty file.
+    Raises `UsageError` for a missing or empty file, and for what is neither.
     """
-    if not isinstance(value, str):
-        return tuple(map(str, value))
+    if not isinstance(value, (str, os.PathLike)):
+        if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+            raise UsageError(
+                f"The labels are {value!r}.", "Give a text file, or a list of texts in quotes."
+            )
+        return tuple(value)
     try:
-        lines = Path(value).read_text(encoding="utf-8").splitlines()
+        lines = Path(value).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"The labels file {value} cannot be read: {error}.",
@@ -35,15 +40,16 @@ def check_labels(network: Network) -> None:
     """The labels must count as many as the network has classes; raises `UsageError`."""
     if not network.labels or len(network.outputs) != 1:
         return
-    classes = network.outputs[0].shape[-1] if network.outputs[0].shape else None
-    if classes not in (None, 1, len(network.labels)):
-        more = (
-            "Drop or add a background label"
-            if abs(len(network.labels) - (classes or 0)) == 1
-            else ""
-        )
+    columns = network.outputs[0].shape[-1] if network.outputs[0].shape else None
+    if columns is None:
+        return
+    classes = 2 if columns == 1 else columns
+    if len(network.labels) not in (classes, columns):
+        background = abs(len(network.labels) - classes) == 1 and classes > 2
         raise UsageError(
             f"There are {len(network.labels)} labels, but {network.outputs[0].name!r} has {classes} "
             "classes.",
-            more + "." if more else "Give the labels this network was trained with.",
+            "Drop or add a background label."
+            if background
+            else "Give the labels this network was trained with.",
         )

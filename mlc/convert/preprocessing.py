@@ -39,6 +39,17 @@ class Preprocessing:
     std: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
+        for name, numbers in (
+            ("crop_fraction", (self.crop_fraction,)),
+            ("scale", (self.scale,)),
+            ("mean", self.mean),
+            ("std", self.std),
+        ):
+            for number in numbers:
+                if not _is_number(number):
+                    raise UsageError(
+                        f"preprocessing: {name} is {number!r}.", "Give finite numbers, e.g. 127.5."
+                    )
         for name, value, allowed in (
             ("color", self.color, get_args(Color)),
             ("resize", self.resize, get_args(Resize)),
@@ -84,7 +95,9 @@ class Preprocessing:
             fitted = upright.resize((width, height), bilinear)
         elif self.resize == "crop":
             shrink = min(upright.width / width, upright.height / height) * self.crop_fraction
-            dx, dy = upright.width - width * shrink, upright.height - height * shrink
+            # Rounding may put the box outside the picture by a hair, which Pillow refuses.
+            dx = max(0.0, upright.width - width * shrink)
+            dy = max(0.0, upright.height - height * shrink)
             box = (dx / 2, dy / 2, upright.width - dx / 2, upright.height - dy / 2)
             fitted = upright.resize((width, height), bilinear, box=box)
         else:
@@ -119,10 +132,7 @@ class Preprocessing:
                 f"Known are {', '.join(cls.__dataclass_fields__)}.",
             )
 
-        def numbers(value: Any) -> tuple[float, ...]:
-            return tuple(map(float, value)) if isinstance(value, (list, tuple)) else (float(value),)
-
-        lists: dict[str, Any] = {k: numbers(fields[k]) for k in ("mean", "std") if k in fields}
+        lists: dict[str, Any] = {k: _as_tuple(fields[k]) for k in ("mean", "std") if k in fields}
         return cls(**{**fields, **lists})
 
     def _per_channel(self) -> list[tuple[float, float]]:
@@ -134,3 +144,15 @@ class Preprocessing:
                 strict=True,
             )
         )
+
+
+def _is_number(value: object) -> bool:
+    return (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(value))
+    )
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    """One number or a list of them; what is neither is refused by the class itself."""
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    return tuple(float(v) if _is_number(v) else v for v in values)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from mlc import targets
 from mlc.errors import UsageError
 from mlc.validate.evidence import Check, Evidence, State
 
@@ -35,7 +37,9 @@ class Limits:
         """The limits of each target.
 
         `table` is `[limits]` of mlc.toml: fields for all targets, and sub-tables for one. `flags` are
-        pairs like `("max_size", "4MB")` or `("max_size", "tflite=3MB")`. The more particular one wins.
+        pairs like `("max_size", "4MB")` or `("max_size", "tflite=3MB")`. The more particular one wins,
+        then the flag. A limit for a target that is not built now is no mistake, one for a target that
+        does not exist is: it would never hold anybody to anything.
         """
         rows: list[tuple[str | None, str, Any]] = []
         for key, value in table.items():
@@ -46,11 +50,16 @@ class Limits:
             rows.append((one or None, name, rest))
         limits = {name: cls() for name in names}
         for target, name, value in sorted(rows, key=lambda row: row[0] is not None):
+            if target is not None and target not in targets.NAMES:
+                raise UsageError(
+                    f"The limit {name} is set for {target!r}, which is no target.",
+                    f"Known are {', '.join(targets.NAMES)}.",
+                )
             if name not in _PARSERS:
                 raise UsageError(
                     f"There is no limit {name!r}.", f"Known are {', '.join(_PARSERS)}."
                 )
-            changed: dict[str, Any] = {name: _PARSERS[name](name, value)}
+            changed: dict[str, Any] = {name: _PARSERS[name](value)}
             for each in names if target is None else [n for n in names if n == target]:
                 limits[each] = replace(limits[each], **changed)
         return limits
@@ -72,7 +81,7 @@ def check(limits: Limits, evidence: Evidence, size: int) -> tuple[Check, ...]:
         agreement = evidence.parity.agreement if evidence.parity else None
         allowed = f"allowed at least {limits.min_agreement:g} %"
         if agreement is None:
-            why = evidence.reason or "the network is not a classifier"
+            why = evidence.failure or evidence.reason or "the network is not known as a classifier"
             checks.append(_unmeasured("agreement", why, allowed))
         else:
             met = 100 * agreement >= limits.min_agreement - _ROUNDING
@@ -81,7 +90,8 @@ def check(limits: Limits, evidence: Evidence, size: int) -> tuple[Check, ...]:
     if limits.max_accuracy_drop is not None:
         allowed = f"allowed at most {limits.max_accuracy_drop:g} points"
         if evidence.accuracy is None:
-            why = evidence.reason or "the data have no labels"
+            unlabelled = "no labelled data, or the network is not known as a classifier"
+            why = evidence.failure or evidence.reason or unlabelled
             checks.append(_unmeasured("accuracy drop", why, allowed))
         else:
             drop = 100 * (evidence.accuracy.original - evidence.accuracy.artifact)
@@ -95,22 +105,38 @@ def _unmeasured(name: str, why: str, allowed: str) -> Check:
     return Check(name, "regressed", f"{name} was not measured ({why}); {allowed}")
 
 
-def _number(name: str, value: Any) -> float:
+def _points(value: Any) -> float:
+    number = _number(value)
+    if not 0 <= number <= 100:
+        raise UsageError(
+            f"The limit max_accuracy_drop is {value!r}.", "Give percentage points, e.g. 0.5."
+        )
+    return number
+
+
+def _percent(value: Any) -> float:
+    number = _number(value)
+    if not 1 < number <= 100 and number != 0:  # 0.95 would let everything pass
+        raise UsageError(f"The limit min_agreement is {value!r}.", "Give percent, e.g. 95.")
+    return number
+
+
+def _number(value: Any) -> float:
     try:
-        return float(str(value).rstrip("% "))
+        return float(str(value).strip().removesuffix("%"))
     except ValueError:
-        raise UsageError(f"The limit {name} is {value!r}.", "Give a number.") from None
+        return math.nan  # within no bounds
 
 
-def _size(name: str, value: Any) -> int:
-    match = re.fullmatch(r"([\d.]+)\s*([a-zA-Z]*)", str(value).strip())
+def _size(value: Any) -> int:
+    match = re.fullmatch(r"(\d+|\d*\.\d+)\s*([a-zA-Z]*)", str(value).strip(), flags=re.ASCII)
     if not match or match[2].lower() not in _UNITS:
-        raise UsageError(f"The limit {name} is {value!r}.", "Give bytes, or a size like 4MB.")
+        raise UsageError(f"The limit max_size is {value!r}.", "Give bytes, or a size like 4MB.")
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
-_PARSERS: dict[str, Callable[[str, Any], float | int]] = {
-    "max_accuracy_drop": _number,
-    "min_agreement": _number,
+_PARSERS: dict[str, Callable[[Any], float | int]] = {
+    "max_accuracy_drop": _points,
+    "min_agreement": _percent,
     "max_size": _size,
 }
