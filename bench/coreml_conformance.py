@@ -1,0 +1,210 @@
+"""Core ML evaluator against Apple's own op tests.
+
+coremltools ships its tests of MIL ops, with the outputs that Core ML must give, in its wheel. On a Mac
+they compare Core ML with these; here a pytest plugin puts our evaluator in Core ML's place. Nothing of
+the tests is copied: they run from the installed package.
+
+    python bench/coreml_conformance.py [--cap 12] [--seed 0] [-k expression]
+
+Prints, for each op kind, how many comparisons were attempted and passed, then every failing case with
+its reason. A comparison is refused if the evaluator says by name that it does not implement something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import logging
+import os
+import random
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["TQDM_DISABLE"] = "1"
+os.environ["PYMIL_TEST_TARGETS"] = "mlprogram"
+os.environ["INCLUDE_MIL_FP32_UNIT_TESTS"] = "1"
+
+
+@dataclasses.dataclass
+class Case:
+    """One comparison of the evaluator's outputs with the golden ones."""
+
+    test: str
+    kinds: tuple[str, ...]
+    verdict: str  # passed, differs, refused, error
+    reason: str = ""
+
+
+class Plugin:
+    """Replaces Core ML by the evaluator, selects tests, and keeps the verdicts."""
+
+    def __init__(self, cap: int, seed: int) -> None:
+        self.cases: list[Case] = []
+        self.outcomes: collections.Counter[str] = collections.Counter()
+        self.broken: dict[str, str] = {}
+        self._cap = cap
+        self._seed = seed
+        self._test = ""
+
+    def pytest_configure(self, config: Any) -> None:
+        """Swap the comparison in the two modules that hold a reference to it."""
+        import coremltools.converters.mil.mil.ops.tests.testing_utils as for_ops
+        import coremltools.converters.mil.testing_utils as general
+
+        for module in (general, for_ops):
+            module.compare_backend = self.compare  # type: ignore[attr-defined]
+        logging.getLogger("coremltools").setLevel(logging.CRITICAL)
+        warnings.simplefilter("ignore")
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """ML Programs in float32 on the CPU; of each test function at most `cap` cases, at random."""
+        import coremltools as ct
+
+        chosen, count = [], collections.Counter[str]()
+        random.Random(self._seed).shuffle(items)
+        for item in items:
+            parameters = getattr(getattr(item, "callspec", None), "params", {})
+            backend, unit = parameters.get("backend"), parameters.get("compute_unit")
+            if isinstance(backend, tuple):
+                kind = backend[:2]
+            else:
+                kind = (getattr(backend, "backend", ""), getattr(backend, "precision", ""))
+            if kind not in (("mlprogram", "fp32"), ("", "")):
+                continue
+            if unit not in (None, ct.ComputeUnit.CPU_ONLY):
+                continue
+            name = item.nodeid.split("[")[0]
+            count[name] += 1
+            if count[name] <= self._cap:
+                chosen.append(item)
+        items[:] = sorted(chosen, key=lambda item: str(item.nodeid))
+
+    def pytest_runtest_setup(self, item: Any) -> None:
+        """Remember which test is running."""
+        self._test = item.nodeid.split("tests/", 1)[-1]
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Count outcomes, and keep what failed before any comparison."""
+        if report.when == "call" or (report.when == "setup" and report.outcome != "passed"):
+            self.outcomes[report.outcome] += 1
+            compared = any(case.test == self._test for case in self.cases)
+            if report.outcome == "failed" and not compared:
+                lines = str(report.longrepr).strip().splitlines()
+                self.broken[self._test] = lines[-1][:160] if lines else ""
+
+    def compare(
+        self,
+        mlmodel: Any,
+        input_key_values: dict[str, Any],
+        expected_outputs: dict[str, Any] | None,
+        dtype: str = "fp32",
+        atol: float = 1e-4,
+        rtol: float = 1e-5,
+        also_compare_shapes: bool = True,
+        state: Any = None,
+        allow_mismatch_ratio: float = 0.0,
+    ) -> Any:
+        """What coremltools calls after each conversion, in place of its own comparison."""
+        import numpy as np
+        import pytest
+
+        if not mlmodel.is_package:
+            pytest.skip("not an ML Program")
+        if not expected_outputs:
+            pytest.skip("no golden outputs")
+        if state is not None:
+            pytest.skip("a model with state")
+        from mlc.errors import UnverifiableError
+        from mlc.targets.coreml import evaluator
+        from mlc.targets.coreml.evaluator.program import load
+
+        path = Path(mlmodel.package_path)
+        kinds = tuple(sorted({op.kind for op in load(path).block.walk()}))
+        try:
+            with np.errstate(all="ignore"):
+                found = evaluator.open(path).run(
+                    {name: np.asarray(value) for name, value in input_key_values.items()}
+                )
+        except UnverifiableError as error:
+            self.cases.append(Case(self._test, kinds, "refused", error.message))
+            raise
+        except Exception as error:
+            self.cases.append(Case(self._test, kinds, "error", f"{type(error).__name__}: {error}"))
+            raise
+        reason = _difference(found, expected_outputs, atol, rtol, allow_mismatch_ratio)
+        self.cases.append(Case(self._test, kinds, "differs" if reason else "passed", reason))
+        assert not reason, reason
+        return found
+
+
+def _difference(
+    found: dict[str, Any], expected: dict[str, Any], atol: float, rtol: float, ratio: float
+) -> str:
+    """Why the outputs are not the golden ones; empty if they are."""
+    import numpy as np
+
+    for (name, array), golden in zip(found.items(), expected.values(), strict=False):
+        wanted = np.asarray(golden)
+        shape = array.shape
+        if shape != wanted.shape and not (wanted.size == 1 and array.size == 1):
+            return f"{name}: shape {shape}, golden {wanted.shape}"
+        a, b = array.reshape(wanted.shape).astype(np.float64), wanted.astype(np.float64)
+        wrong = ~np.isclose(a, b, atol=atol, rtol=rtol, equal_nan=True)
+        if wrong.size and wrong.mean() > ratio:
+            worst = float(np.nanmax(np.abs(a - b)))
+            return f"{name}: {wrong.mean():.0%} of elements differ, by up to {worst:.2g}"
+    return ""
+
+
+def main() -> int:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--cap", type=int, default=12, help="cases per test function")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-k", default="", help="pytest's selection")
+    arguments = parser.parse_args()
+    import coremltools.converters.mil.mil.ops.tests as tests
+    import pytest
+
+    plugin = Plugin(arguments.cap, arguments.seed)
+    folder = str(Path(next(iter(tests.__path__))))
+    options = ["-q", "--tb=line", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    options.append("--continue-on-collection-errors")  # some modules want PyTorch
+    with open(os.environ.get("PYTEST_OUT", os.devnull), "w") as nowhere:
+        out, sys.stdout = sys.stdout, nowhere
+        try:
+            selection = ["-k", arguments.k] if arguments.k else []
+            pytest.main([folder, "--rootdir", folder, *options, *selection], plugins=[plugin])
+        finally:
+            sys.stdout = out
+    verdicts = collections.Counter(case.verdict for case in plugin.cases)
+    by_kind: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for case in plugin.cases:
+        for kind in case.kinds:
+            by_kind[kind][case.verdict] += 1
+    print(f"{'op kind':42}{'passed':>8}{'differs':>8}{'refused':>8}{'error':>8}")
+    for kind, counts in sorted(by_kind.items()):
+        print(
+            f"{kind:42}"
+            + "".join(f"{counts[v]:8}" for v in ("passed", "differs", "refused", "error"))
+        )
+    print()
+    reasons: dict[tuple[str, str, str], list[str]] = collections.defaultdict(list)
+    for case in plugin.cases:
+        if case.verdict != "passed":
+            reasons[case.test.split("[")[0], case.verdict, case.reason[:150]].append(case.test)
+    for (test, verdict, reason), cases in sorted(reasons.items()):
+        print(f"{verdict:8} {len(cases):3}× {test}\n              {reason}")
+    for test, reason in sorted(plugin.broken.items()):
+        print(f"not run      {test[:110]}\n              {reason}")
+    total = len(plugin.cases)
+    print(f"\n{total} comparisons: {dict(verdicts)}; tests: {dict(plugin.outcomes)}")
+    return 0 if verdicts["passed"] == total else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
