@@ -45,7 +45,7 @@ def _source(path: Path, options: ReadOptions) -> Summary:
     with TemporaryDirectory(prefix="mlc-") as folder, Workers(Path(folder) / "log") as workers:
         future = workers.submit(summarise, path, options)
         if error := future.exception():
-            raise explain(error, f"reading {path}")
+            raise explain(error, f"reading {path}", "--debug shows more.")
         summary: Summary = future.result()
         return summary
 

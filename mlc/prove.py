@@ -15,6 +15,7 @@ from mlc.config import BuildConfig
 from mlc.convert.labels import check_labels
 from mlc.convert.network import Description, Network
 from mlc.convert.read import ReadOptions, from_model, read
+from mlc.convert.source import identify
 from mlc.data.dataset import Dataset, open_data
 from mlc.data.synthesized import synthesize
 from mlc.report.report import Level, Row
@@ -25,7 +26,7 @@ from mlc.validate import gate
 from mlc.validate.evidence import Evidence, Latency
 from mlc.validate.execute import Proof, prove, reference, time_runs
 from mlc.validate.gate import Limits
-from mlc.validate.size import measure
+from mlc.validate.size import measure, weigh
 from mlc.workers import explain
 
 __all__ = ["Candidate", "Subject", "open_stages", "prove_all", "read_subject"]
@@ -33,6 +34,9 @@ __all__ = ["Candidate", "Subject", "open_stages", "prove_all", "read_subject"]
 _MADE_UP = (
     16  # inputs where there are no data: enough to see any wrong op, few enough for every build
 )
+
+
+_DEBUG = "--debug shows more."  # where there is no bundle, there is no build.log
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def read_subject(stages: Stages, config: BuildConfig, model: Any = None) -> Subj
     """Read the source, open the data, and run the network on them."""
     if model is None:
         network = _read(stages, config)
-        size = measure(config.source).raw
+        size = weigh(config.source)
     else:
         network = from_model(model, config.description, config.read)
         size = len(network.graph)
@@ -86,20 +90,27 @@ def read_subject(stages: Stages, config: BuildConfig, model: Any = None) -> Subj
         network,
         dataset,
     )
+    if error := stored.exception():
+        raise explain(error, "running the original", _DEBUG) from error
     notes = (*network.notes, *_doubts(network, config))
     return Subject(network, dataset, stored.result().folder, size, notes)
 
 
 def _read(stages: Stages, config: BuildConfig) -> Network:
     trusted_code = config.read.custom_objects is not None
+    if not config.source.is_file():
+        identify(config.source)  # what is no source at all is refused here and now
+    digest = tree_digest(config.source)
     stored = stages.run(
         "read the source",
-        None if trusted_code else (tree_digest(config.source), config.description, config.read),
+        None if trusted_code else (digest, config.source.name, config.description, config.read),
         read_source,
         config.source,
         config.description,
         config.read,
     )
+    if error := stored.exception():
+        raise explain(error, "reading the source", _DEBUG) from error
     return Network.load(stored.result().folder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -36,13 +37,17 @@ class Silent:
 
 
 class Stages:
-    """Runs stages. State: the store they are remembered in and the processes they run in."""
+    """Runs stages. State: the store they are remembered in and the processes they run in.
+
+    What stages wrote is there until the end of the `with` block; afterwards only what can be used again.
+    """
 
     def __init__(self, store: Store, log: Path, watcher: Watcher) -> None:
         self._store = store
         self._workers = Workers(log)
         self._watcher = watcher
         self._ran = False
+        self._unrepeatable: list[Path] = []
 
     def run(
         self,
@@ -57,7 +62,8 @@ class Stages:
         stage always runs. What the function writes into `folder` is kept with what it returns.
         """
         outer: Future[Stored] = Future()
-        name = key(function.__module__, function.__qualname__, *(depends_on or (time.time_ns(),)))
+        known = depends_on if depends_on is not None else (uuid.uuid4(),)
+        name = key(function.__module__, function.__qualname__, *known)
         if depends_on is not None and (stored := self._store.get(name)):
             self._watcher.finished(title, 0.0, cached=True)
             outer.set_result(stored)
@@ -71,6 +77,8 @@ class Stages:
             self._watcher.finished(title, time.perf_counter() - start, cached=False)
             try:
                 stored = self._store.put(name, folder, inner.result())
+                if depends_on is None:
+                    self._unrepeatable.append(stored.folder)
             except BaseException as error:  # whatever it is, it is told to the one who waits
                 self._store.discard(folder)
                 outer.set_exception(error)
@@ -90,5 +98,7 @@ class Stages:
         traceback: TracebackType | None,
     ) -> None:
         self._workers.__exit__(kind, error, traceback)
+        for folder in self._unrepeatable:
+            self._store.discard(folder)
         if self._ran:
             self._store.trim()

@@ -7,6 +7,8 @@ import os
 import pickle
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -37,13 +39,16 @@ class Store:
         self._root.mkdir(parents=True, exist_ok=True)
 
     def get(self, name: str) -> Stored | None:
-        """The entry of that key, or None."""
+        """The entry of that key, or None; a damaged one is dropped, to be made again."""
         folder = self._root / name
         try:
             value = pickle.loads((folder / _RESULT).read_bytes())
+            os.utime(folder)  # last used: the oldest go first
         except FileNotFoundError:
             return None
-        os.utime(folder)  # last used: the oldest go first
+        except Exception:  # unpickling damaged bytes may raise anything
+            self.discard(folder)
+            return None
         return Stored(folder, value)
 
     def scratch(self) -> Path:
@@ -55,22 +60,30 @@ class Store:
         (written / _RESULT).write_bytes(pickle.dumps(value))
         try:
             written.rename(self._root / name)
-        except OSError:  # another build was faster: its entry is as good
-            shutil.rmtree(written, ignore_errors=True)
+        except OSError:
+            if not (self._root / name).is_dir():
+                raise
+            self.discard(written)  # another build was faster: its entry is as good
         return Stored(self._root / name, value)
 
-    def discard(self, written: Path) -> None:
-        """Forget a scratch folder whose stage failed."""
-        shutil.rmtree(written, ignore_errors=True)
+    def discard(self, folder: Path) -> None:
+        """Forget a scratch folder whose stage failed, or an entry that nobody can use again."""
+        shutil.rmtree(folder, ignore_errors=True)
 
     def trim(self) -> None:
         """Drop what was not used for longest, until 5 GB are left; leftovers of killed builds too."""
-        entries = sorted(self._root.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
         total = 0
-        for entry in entries:
-            total += sum(f.stat().st_size for f in entry.rglob("*") if f.is_file())
+        for _, entry in sorted(_by_age(self._root.iterdir()), reverse=True):
+            with suppress(FileNotFoundError):  # another build may be trimming too
+                total += sum(f.stat().st_size for f in entry.rglob("*") if f.is_file())
             if total > _KEEP_BYTES:
-                shutil.rmtree(entry, ignore_errors=True)
+                self.discard(entry)
+
+
+def _by_age(entries: Iterable[Path]) -> Iterator[tuple[float, Path]]:
+    for entry in entries:
+        with suppress(FileNotFoundError):
+            yield entry.stat().st_mtime, entry
 
 
 def cache_folder() -> Path:

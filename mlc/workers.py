@@ -57,7 +57,7 @@ class Workers:
             self._pool.join()
 
 
-def explain(error: BaseException, doing: str) -> MlcError:
+def explain(error: BaseException, doing: str, hint: str = "See build.log.") -> MlcError:
     """An error of a task as one sentence; errors that are ours already pass through.
 
     A full disk is raised: it spoils everything, not one task.
@@ -71,10 +71,10 @@ def explain(error: BaseException, doing: str) -> MlcError:
     if isinstance(error, ProcessExpired):
         code = error.exitcode or 0
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return MlcError(f"The process crashed while {doing} ({how}).", "See build.log.")
+        return MlcError(f"The process crashed while {doing} ({how}).", hint)
     line = next((s.strip() for s in str(error).splitlines() if s.strip()), "no message")
     short = line if len(line) <= 300 else line[:299] + "…"
-    return MlcError(f"{type(error).__name__} while {doing}: {short}", "See build.log.")
+    return MlcError(f"{type(error).__name__} while {doing}: {short}", hint)
 
 
 def _prepare(log: str) -> None:

@@ -256,7 +256,7 @@ def _explained(source: Source, loader: Loader, refusal: Exception) -> SourceErro
     return SourceError(
         f"{loader.title} cannot load {source.path.name} (saved by Keras {source.version}): "
         f"{_first_line(refusal)}",
-        "See build.log for the whole message; saving the model again often helps.",
+        "--debug shows the whole message; saving the model again often helps.",
     )
 
 

@@ -6,7 +6,7 @@ import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Size", "measure"]
+__all__ = ["Size", "measure", "weigh"]
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,18 @@ class Size:
 
 def measure(path: Path) -> Size:
     """Size of a file, or of all files of a folder."""
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     raw = packed = 0
-    for file in files:
+    for file in _files(path):
         content = file.read_bytes()
         raw += len(content)
         packed += len(gzip.compress(content, compresslevel=6, mtime=0))
     return Size(raw, packed)
+
+
+def weigh(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder, without reading them."""
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
