@@ -256,6 +256,36 @@ def inspect(
 
 
 @app.command()
+def run(
+    artifact: Annotated[Path, typer.Argument(help=".mlpackage, .tflite, .onnx or a TF.js folder.")],
+    inputs: Annotated[
+        list[str],
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="[NAME=]FILE",
+            help="An array as .npy, or several by name as .npz; may be repeated.",
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the outputs to this .npz.")
+    ] = None,
+) -> None:
+    """Run an artifact once on your arrays; a Core ML package too, on any system."""
+    import numpy as np
+
+    from mlc.running import run as run_artifact
+
+    runtime, results = run_artifact(artifact, inputs)
+    typer.echo(f"{runtime}", err=True)
+    for name, array in results.items():
+        with np.printoptions(precision=6, suppress=True, threshold=20):
+            typer.echo(f"{name} {'×'.join(map(str, array.shape))} {array.dtype}\n{array}")
+    if output:
+        np.savez(output, **{name: np.asarray(array) for name, array in results.items()})
+
+
+@app.command()
 def doctor() -> None:
     """Check what this machine has: versions, runtimes, cache."""
     from mlc.report.doctor import print_doctor
