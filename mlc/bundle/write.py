@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from mlc.bundle.manifest import MANIFEST, make_manifest
-from mlc.errors import MachineError, UsageError
+from mlc.bundle.manifest import MANIFEST, make_manifest, read_manifest
+from mlc.errors import MachineError, SourceError, UsageError
 from mlc.report.report import Report
 
 __all__ = ["FAILED", "REPORT", "Bundle"]
@@ -22,19 +22,23 @@ REPORT, LOG, FAILED = "report.json", "build.log", "failed"
 class Bundle:
     """A bundle in the making. State: a folder beside the output, renamed at the very end.
 
-    Raises `UsageError` when the output is a folder that no build of ours has written, `MachineError`
-    when it cannot be written.
+    Raises `UsageError` when the output is a folder that no build of ours has written, or holds a file
+    that none has, or is the current one; `MachineError` when it cannot be written.
     """
 
     def __init__(self, output: Path) -> None:
         self._output = output.resolve()
         if self._output.is_file():
             raise UsageError(f"The output {output} is a file.", "Give a folder with -o.")
-        ours = (self._output / MANIFEST).is_file()
-        if self._output.is_dir() and any(self._output.iterdir()) and not ours:
+        if foreign := _foreign(self._output):
             raise UsageError(
-                f"The output folder {output} holds other files, which a build would replace.",
+                f"The output folder {output} holds other files ({foreign}), which a build would replace.",
                 "Give a new folder with -o, or empty that one.",
+            )
+        if Path.cwd().is_relative_to(self._output):
+            raise UsageError(
+                f"The output {output} is, or holds, the current folder: a build would replace it.",
+                "Give a folder inside the current one with -o.",
             )
         try:
             self._output.parent.mkdir(parents=True, exist_ok=True)
@@ -73,9 +77,18 @@ class Bundle:
     def _put_in_place(self) -> None:
         self._aside.chmod(0o755)
         previous = self._aside.with_name(self._aside.name + ".previous")
-        if self._output.exists():
-            self._output.rename(previous)
-        self._aside.rename(self._output)
+        try:
+            if self._output.exists():
+                self._output.rename(previous)
+            self._aside.rename(self._output)
+        except OSError as error:
+            raise MachineError(
+                f"The output {self._output} cannot be replaced: {error.strerror}.",
+                "If it is a mounted folder, give a folder inside it with -o.",
+            ) from error
+        finally:
+            if previous.exists() and not self._output.exists():
+                previous.rename(self._output)  # whatever stopped us: the previous bundle stays
         shutil.rmtree(previous, ignore_errors=True)
 
     def __enter__(self) -> Bundle:
@@ -88,6 +101,22 @@ class Bundle:
         traceback: TracebackType | None,
     ) -> None:
         shutil.rmtree(self._aside, ignore_errors=True)
+
+
+def _foreign(folder: Path) -> str | None:
+    """A file in `folder` that no build of ours has written; None if there is none."""
+    if not folder.is_dir():
+        return None
+    try:
+        known = {MANIFEST, *read_manifest(folder)["files"]}
+    except SourceError:  # many programs call a file manifest.json
+        known = set()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        litter = path.name in {".DS_Store", "Thumbs.db"}
+        if not (path.is_dir() and not path.is_symlink()) and name not in known and not litter:
+            return name
+    return None
 
 
 def _copy(source: Path, to: Path) -> None:
