@@ -128,7 +128,9 @@ def application(name: str, folder: Path) -> Path:
     import keras
 
     keras.utils.set_random_seed(0)
-    model = getattr(keras.applications, name)(weights=None)
+    # MobileNetV3's own default leaves the picture's size open
+    size = {"input_shape": (224, 224, 3)} if name == "MobileNetV3Small" else {}
+    model = getattr(keras.applications, name)(weights=None, **size)
     calibrate(model)
     path = folder / f"{name}.keras"
     model.save(path)

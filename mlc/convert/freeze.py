@@ -49,14 +49,18 @@ def freeze(
         return [tf.identity(t) for t in results.values()]
 
     results: dict[str, Any] = {}
-    traced = tf.function(
+    function = tf.function(
         by_position,
         autograph=False,
         input_signature=[
             tf.TensorSpec(s.shape, tf.dtypes.as_dtype(s.dtype), name=a)
             for s, a in zip(inputs, arguments, strict=True)
         ],
-    ).get_concrete_function()
+    )
+    try:
+        traced = function.get_concrete_function()
+    except (TypeError, ValueError) as error:
+        raise _untraceable(inputs, error) from error
     sizes = {v.ref(): v.shape.num_elements() for v in traced.graph.variables if v.dtype.is_floating}
     frozen = convert_variables_to_constants_v2(
         traced, lower_control_flow=False, aggressive_inlining=True
@@ -106,6 +110,18 @@ def freeze(
         description=description,
         notes=(*notes, *renamed),
     )
+
+
+def _untraceable(inputs: Sequence[TensorSpec], error: Exception) -> Exception:
+    """Layers that compute with a size fail where it is open: say which input leaves it open."""
+    for spec in inputs:
+        if None in spec.shape[1:]:
+            dims = "x".join(str(d or 224) for d in (spec.shape[0] or 1, *spec.shape[1:]))
+            return SourceError(
+                f"The model cannot be frozen while the shape of input {spec} is open.",
+                f"Give it with --input-shape, e.g. {spec.name}={dims}.",
+            )
+    return error
 
 
 def as_identifiers(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
