@@ -69,3 +69,9 @@ class UnsupportedError(MlcError):
 
 class UnverifiableError(MlcError):
     """An artifact cannot be executed here. The report says *not verified* and this reason."""
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """What an error says, cut to one line of at most `most` characters."""
+    line = next((s.strip() for s in str(error).splitlines() if s.strip()), "no message")
+    return line if len(line) <= most else line[: most - 1] + "…"

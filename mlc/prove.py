@@ -14,6 +14,7 @@ from mlc import targets
 from mlc.config import BuildConfig
 from mlc.convert.labels import check_labels
 from mlc.convert.network import Description, Network
+from mlc.convert.pictures import check_preprocessing, takes_picture
 from mlc.convert.read import ReadOptions, from_model, read
 from mlc.convert.source import identify
 from mlc.data.dataset import Dataset, open_data
@@ -78,6 +79,7 @@ def read_subject(stages: Stages, config: BuildConfig, model: Any = None) -> Subj
         size = len(network.graph)
     network = network.described(preprocessing=config.preprocessing, labels=config.labels)
     check_labels(network)
+    check_preprocessing(network)
     if config.data.data:
         dataset = open_data(config.data.data, network, config.data.samples)
     else:
@@ -116,7 +118,7 @@ def _read(stages: Stages, config: BuildConfig) -> Network:
 
 def _doubts(network: Network, config: BuildConfig) -> tuple[str, ...]:
     """What a person should know before believing the numbers."""
-    pictures = any(len(s.shape) == 4 and s.shape[3] in (1, 3) for s in network.inputs)
+    pictures = any(map(takes_picture, network.inputs))
     folder = config.data.data is not None and Path(config.data.data).is_dir()
     if pictures and folder and config.preprocessing is None:
         return (

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mlc.errors import MlcError
+from mlc.errors import MlcError, first_line
 
 __all__ = ["Workers", "explain"]
 
@@ -72,9 +72,7 @@ def explain(error: BaseException, doing: str, hint: str = "See build.log.") -> M
         code = error.exitcode or 0
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return MlcError(f"The process crashed while {doing} ({how}).", hint)
-    line = next((s.strip() for s in str(error).splitlines() if s.strip()), "no message")
-    short = line if len(line) <= 300 else line[:299] + "…"
-    return MlcError(f"{type(error).__name__} while {doing}: {short}", hint)
+    return MlcError(f"{type(error).__name__} while {doing}: {first_line(error, 300)}", hint)
 
 
 def _prepare(log: str) -> None:

@@ -10,7 +10,7 @@ from mlc.convert.freeze import freeze
 from mlc.convert.network import Description, Network, Provenance, TensorSpec
 from mlc.convert.source import Source
 from mlc.convert.trust import check_config
-from mlc.errors import SourceError, UntrustedError
+from mlc.errors import SourceError, UntrustedError, first_line
 
 __all__ = ["freeze_model", "read"]
 
@@ -57,7 +57,7 @@ def read(
         except Exception:
             raise _explained(source, first, refusal) from refusal
         notes = (
-            f"{first.title} refused the file ({_first_line(refusal)}); {second.title} read it.",
+            f"{first.title} refused the file ({first_line(refusal)}); {second.title} read it.",
         )
     return freeze_model(model, source.provenance, description, batch, shapes, notes)
 
@@ -250,16 +250,11 @@ def _explained(source: Source, loader: Loader, refusal: Exception) -> SourceErro
                    "Could not interpret activation", "Could not locate function"):  # fmt: skip
         if phrase in text:
             return UntrustedError(
-                f"{source.path.name} needs code that is not in it: {_first_line(refusal)}",
+                f"{source.path.name} needs code that is not in it: {first_line(refusal)}",
                 "Give the Python module that defines it with --custom-objects MODULE.",
             )
     return SourceError(
         f"{loader.title} cannot load {source.path.name} (saved by Keras {source.version}): "
-        f"{_first_line(refusal)}",
+        f"{first_line(refusal)}",
         "--debug shows the whole message; saving the model again often helps.",
     )
-
-
-def _first_line(error: Exception) -> str:
-    line = next((s.strip() for s in str(error).splitlines() if s.strip()), type(error).__name__)
-    return line if len(line) <= 200 else line[:199] + "…"

@@ -9,7 +9,7 @@ from mlc.convert.freeze import freeze
 from mlc.convert.network import Description, Network, TensorSpec
 from mlc.convert.source import Source
 from mlc.convert.trust import check_graph
-from mlc.errors import SourceError
+from mlc.errors import SourceError, first_line
 
 __all__ = ["read"]
 
@@ -37,7 +37,7 @@ def read(
         loaded = tf.saved_model.load(str(source.path))
     except Exception as error:
         raise SourceError(
-            f"TensorFlow cannot load {source.path}: {str(error).splitlines()[0]}",
+            f"TensorFlow cannot load {source.path}: {first_line(error)}",
             "The folder may be incomplete (variables/ missing?); save it again.",
         ) from error
     function = _choose(loaded.signatures, signature, source)

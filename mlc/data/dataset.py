@@ -72,6 +72,40 @@ def spread(count: int, limit: int) -> list[int]:
     return [int(i) for i in np.linspace(0, count - 1, limit).round()]
 
 
+def class_count(network: Network) -> int | None:
+    """How many classes labels can name: the columns of the only output, two for a single one.
+
+    None where labels mean nothing: several outputs, or another shape than (N, classes).
+    """
+    if len(network.outputs) != 1 or len(network.outputs[0].shape) != 2:
+        return None
+    columns = network.outputs[0].shape[1]
+    return 2 if columns == 1 else columns
+
+
+def class_indices(y: Any, classes: int | None, where: str) -> Array | None:
+    """Labels as the user has them (indices, or one-hot rows) → (N,) indices below `classes`.
+
+    None where labels mean nothing to the network. Raises `DataError` for what cannot be labels.
+    """
+    array = np.asarray(y)
+    if classes is None:
+        return None
+    if array.ndim == 2 and array.shape[1] > 1:
+        array = array.argmax(axis=1)
+    array = array.reshape(len(array), -1) if array.ndim else array.reshape(1, 1)
+    if array.dtype.kind not in "biuf" or array.shape[1] != 1 or (array != np.floor(array)).any():
+        raise DataError(f"{where}: the labels are no class indices.", "Give numbers from 0 on.")
+    indices: Array = array[:, 0].astype(np.int64)
+    outside = indices[(indices < 0) | (indices >= classes)]
+    if len(outside):
+        raise DataError(
+            f"{where}: label {outside[0]} is none of the network's {classes} classes.",
+            f"Number the classes from 0 to {classes - 1}.",
+        )
+    return indices
+
+
 @dataclass(frozen=True)
 class Calibration:
     """The first `limit` samples of a dataset as input batches; call it to read them."""
@@ -117,8 +151,15 @@ def _stack(
     return feeds, [s.label for s in samples]
 
 
-def check_shape(array: Array, spec: TensorSpec, where: str) -> None:
-    """One sample must fit its input; raises `DataError` naming both shapes."""
+def check_sample(array: Array, spec: TensorSpec, where: str) -> None:
+    """One sample must fit its input in kind and shape; raises `DataError` naming both."""
+    numbers = array.dtype.kind in "biuf"
+    if not numbers or (spec.dtype[:3] in ("int", "uin") and (array != np.floor(array)).any()):
+        raise DataError(
+            f"{where}: a sample for input {spec.name!r} is {array.dtype}, but the network takes "
+            f"{spec.dtype}.",
+            "Give whole numbers." if numbers else "Give numbers.",
+        )
     wanted = spec.shape[1:]
     fits = len(array.shape) == len(wanted) and all(
         w is None or w == a for w, a in zip(wanted, array.shape, strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from mlc.convert.network import Network, TensorSpec
+from mlc.convert.pictures import takes_picture
 from mlc.convert.preprocessing import Preprocessing
-from mlc.data.dataset import Array, Sample, check_shape, spread
+from mlc.data.dataset import Array, Sample, check_sample, class_count, class_indices, spread
 from mlc.data.folder import default_for
-from mlc.errors import DataError
+from mlc.errors import DataError, first_line
 
 __all__ = ["Npz", "open_npz"]
 
@@ -53,14 +53,16 @@ class Npz:
             yield Sample(feeds, None if self.labels is None else int(self.labels[row]))
 
     def _tensor(self, value: Array, spec: TensorSpec) -> Array:
-        picture = len(spec.shape) == 4 and spec.shape[3] in (1, 3)
-        if not (picture and value.dtype == np.uint8):
+        pixels = spec.dtype.startswith("float") and value.dtype == np.uint8 and value.ndim in (2, 3)
+        if not (takes_picture(spec) and pixels):
             return value
         from PIL import Image
 
         how = self.preprocessing or default_for(spec)
         height, width = spec.shape[1] or value.shape[0], spec.shape[2] or value.shape[1]
-        image = Image.fromarray(value[..., 0] if value.shape[-1] == 1 else value)
+        if value.ndim == 3 and value.shape[2] not in (1, 3, 4):
+            return value  # of a wrong shape: told where samples are checked
+        image = Image.fromarray(value[..., 0] if value.shape[2:] == (1,) else value)
         return how.tensor(how.pixels(image, height, width))
 
 
@@ -90,8 +92,7 @@ def open_npz(path: Path, network: Network, limit: int) -> Npz:
             f"The arrays of {path} differ in length, or are empty.", "Correct the file."
         )
     if labels is not None:
-        labels = np.argmax(labels, axis=-1) if labels.ndim == 2 and labels.shape[1] > 1 else labels
-        labels = labels.reshape(len(labels)).astype(np.int64)
+        labels = class_indices(labels, class_count(network), str(path))
     total = count.pop()
     rows = spread(total, limit)
     of = f" of {total:,}" if len(rows) < total else ""
@@ -104,7 +105,7 @@ def open_npz(path: Path, network: Network, limit: int) -> Npz:
     )
     first = next(dataset.samples())
     for spec in network.inputs:
-        check_shape(first.feeds[spec.name], spec, str(path))
+        check_sample(first.feeds[spec.name], spec, str(path))
     return dataset
 
 
@@ -118,7 +119,10 @@ def _read(path: Path) -> dict[str, Array]:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise DataError(f"{path} does not exist.", "Check --data.") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except DataError:
+        raise
+    except Exception as error:  # zipfile, zlib and numpy's header parser each have their own
         raise DataError(
-            f"{path} cannot be read as .npz: {error}.", "Save it with np.savez(x=…, y=…)."
+            f"{path} cannot be read as .npz: {first_line(error)}",
+            "Save it with np.savez(x=…, y=…).",
         ) from error

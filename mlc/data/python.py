@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from mlc.convert.network import Network, TensorSpec
-from mlc.data.dataset import Sample, check_shape
-from mlc.errors import DataError
+from mlc.data.dataset import Sample, check_sample, class_count, class_indices
+from mlc.errors import DataError, first_line
 
 __all__ = ["PythonData", "open_function"]
 
@@ -25,11 +25,13 @@ class PythonData:
     """Whatever a function of the user's yields.
 
     A batch is `x`, or `(x, y)`; `x` is an array (N, …) where there is one input, else a dict by input
-    name; `y` are class indices (N,). Values are tensors: no preprocessing is applied.
+    name; `y` are class indices (N,) or one-hot rows; what follows, such as sample weights, is passed
+    over. Values are tensors: no preprocessing is applied.
     """
 
     function: str
     inputs: tuple[TensorSpec, ...]
+    classes: int | None
     limit: int
     labelled: bool = False
     fingerprint: None = None  # a function may depend on anything
@@ -43,7 +45,7 @@ class PythonData:
         """Call the function and take its batches apart."""
         left = self.limit
         for batch in _load(self.function)():
-            x, y = batch if isinstance(batch, tuple) else (batch, None)
+            x, y = (*batch, None)[:2] if isinstance(batch, tuple) else (batch, None)
             arrays = x if isinstance(x, Mapping) else {self.inputs[0].name: x}
             missing = [s.name for s in self.inputs if s.name not in arrays]
             if missing or (not isinstance(x, Mapping) and len(self.inputs) > 1):
@@ -52,11 +54,18 @@ class PythonData:
                     f"Yield a dict with {', '.join(s.name for s in self.inputs)}.",
                 )
             rows = {s.name: np.asarray(arrays[s.name]) for s in self.inputs}
-            for k in range(min(left, len(rows[self.inputs[0].name]))):
+            labels = None if y is None else class_indices(y, self.classes, self.function)
+            counts = {len(a) for a in [*rows.values(), *([] if labels is None else [labels])]}
+            if len(counts) != 1:
+                raise DataError(
+                    f"{self.function} yields a batch whose arrays differ in length.",
+                    "Yield as many labels as samples, and as many for every input.",
+                )
+            for k in range(min(left, counts.pop())):
                 feeds = {name: rows[name][k] for name in rows}
                 for spec in self.inputs:
-                    check_shape(feeds[spec.name], spec, self.function)
-                yield Sample(feeds, None if y is None else int(np.asarray(y)[k]))
+                    check_sample(feeds[spec.name], spec, self.function)
+                yield Sample(feeds, None if labels is None else int(labels[k]))
                 left -= 1
             if left <= 0:
                 return
@@ -67,7 +76,7 @@ def open_function(argument: str, network: Network, limit: int) -> PythonData:
 
     Raises `DataError` when it cannot be imported, fails, or yields what does not fit.
     """
-    data = PythonData(argument, network.inputs, limit)
+    data = PythonData(argument, network.inputs, class_count(network), limit)
     try:
         first = next(data.samples())
     except DataError:
@@ -76,7 +85,8 @@ def open_function(argument: str, network: Network, limit: int) -> PythonData:
         raise DataError(f"{argument} yields nothing.", "Yield at least one batch.") from None
     except Exception as error:
         raise DataError(
-            f"{argument} failed: {type(error).__name__}: {error}.", "See --debug for the traceback."
+            f"{argument} failed: {type(error).__name__}: {first_line(error)}",
+            "--debug shows the traceback.",
         ) from error
     return replace(data, labelled=first.label is not None)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlc.convert.network import Network, TensorSpec
+from mlc.convert.pictures import takes_picture
 from mlc.data.dataset import Array, Sample
 
 __all__ = ["Synthesized", "synthesize"]
@@ -64,9 +65,11 @@ def synthesize(
 def _range(spec: TensorSpec, network: Network) -> tuple[float, float]:
     if spec.name in network.vocabulary:
         return 0, network.vocabulary[spec.name] - 1
+    if takes_picture(spec) and spec.dtype == "uint8":
+        return 0, 255
     if not spec.dtype.startswith("float"):
         return 0, 1 if spec.dtype == "bool" else 9
-    if len(spec.shape) == 4 and spec.shape[3] in (1, 3):
+    if takes_picture(spec):
         return network.preprocessing.tensor_range if network.preprocessing else (0, 255)
     return -3, 3
 

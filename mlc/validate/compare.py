@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlc.convert.network import Network, TensorSpec
-from mlc.data.dataset import Dataset, batches
+from mlc.data.dataset import Dataset, batches, class_count
 from mlc.errors import DataError, UnverifiableError
 from mlc.targets.target import Runtime
 from mlc.validate.evidence import Accuracy, OutputError, Parity
@@ -18,6 +20,8 @@ from mlc.validate.evidence import Accuracy, OutputError, Parity
 __all__ = ["Comparison", "as_fed", "compare", "match", "record"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+_FED = "fed.txt"  # digests of the inputs, a line per batch
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,21 @@ class _Sums:
 
 def record(reference: Runtime, network: Network, dataset: Dataset, to: Path) -> int:
     """Write the network's own outputs on every sample to `to`/*.npz; returns how many batches."""
-    count = 0
+    digests: list[str] = []
     for feeds, _ in batches(dataset, network):
-        np.savez(to / f"{count:06}.npz", **reference.run(feeds))
-        count += 1
-    if not count:
+        np.savez(to / f"{len(digests):06}.npz", **reference.run(feeds))
+        digests.append(_digest(feeds))
+    if not digests:
         raise DataError(f"There are no {dataset.title}.", "Check --data.")
-    return count
+    (to / _FED).write_text("\n".join(digests))
+    return len(digests)
+
+
+def _digest(feeds: Mapping[str, Array]) -> str:
+    sha = hashlib.sha256()
+    for name in sorted(feeds):
+        sha.update(feeds[name].tobytes())
+    return sha.hexdigest()
 
 
 def recorded(folder: Path) -> Iterator[dict[str, Array]]:
@@ -89,22 +101,31 @@ def recorded(folder: Path) -> Iterator[dict[str, Array]]:
 def compare(runtime: Runtime, network: Network, dataset: Dataset, references: Path) -> Comparison:
     """Run every sample and sum up.
 
-    Raises `UnverifiableError` when inputs or outputs of the artifact cannot be matched.
+    Raises `UnverifiableError` when inputs or outputs of the artifact cannot be matched, `DataError` when
+    the data are others than those that the network ran on.
     """
     to_feed = match(network.inputs, runtime.inputs, "input")
     to_result = match(network.outputs, runtime.outputs, "output")
     sums = {spec.name: _Sums() for spec in network.outputs}
+    classifies = network.is_classifier or (dataset.labelled and _has_scores(network))
     samples = agreed = original_right = artifact_right = labelled = 0
-    for (feeds, labels), expected in zip(
-        batches(dataset, network), recorded(references), strict=True
+    fed = (references / _FED).read_text().split()
+    for batch, digest, expected in zip_longest(
+        batches(dataset, network), fed, recorded(references)
     ):
+        if batch is None or digest != _digest(batch[0]):
+            raise DataError(
+                f"The {dataset.title} differ from one reading to the next.",
+                "Yield the same samples every time: seed or switch off shuffling and augmentation.",
+            )
+        feeds, labels = batch
         results = runtime.run(as_fed(feeds, to_feed, runtime))
         real = len(labels)
         samples += real
         for spec in network.outputs:
             got = _reshaped(results[to_result[spec.name]], expected[spec.name], spec)
             sums[spec.name].add(expected[spec.name][:real], got[:real])
-        if network.is_classifier:
+        if classifies:
             (output,) = network.outputs
             original = _classes(expected[output.name][:real])
             got = _reshaped(results[to_result[output.name]], expected[output.name], output)
@@ -118,7 +139,7 @@ def compare(runtime: Runtime, network: Network, dataset: Dataset, references: Pa
     parity = Parity(
         samples,
         tuple(_error(name, s) for name, s in sums.items()),
-        agreed / samples if network.is_classifier else None,
+        agreed / samples if classifies else None,
     )
     accuracy = _accuracy(labelled, original_right, artifact_right) if labelled else None
     return Comparison(
@@ -127,6 +148,11 @@ def compare(runtime: Runtime, network: Network, dataset: Dataset, references: Pa
         all(s.finite for s in sums.values()),
         max(s.variation for s in sums.values()) if samples > 1 else 0.0,
     )
+
+
+def _has_scores(network: Network) -> bool:
+    """Whether labelled data make a classifier of it: one output, a column per class, no softmax needed."""
+    return class_count(network) is not None and network.outputs[0].shape[1] != 1
 
 
 def match(
@@ -162,9 +188,8 @@ def _sizes(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
 def as_fed(
     feeds: Mapping[str, Array], names: Mapping[str, str], runtime: Runtime
 ) -> dict[str, Array]:
-    """Feeds under the artifact's names; dimensions of one that only one side has do not matter."""
-    specs = {s.name: s for s in runtime.inputs}
     """Feeds under the artifact's names; a batch or a dimension of one that it lacks is no difference."""
+    specs = {s.name: s for s in runtime.inputs}
     fed = {}
     for ours, theirs in names.items():
         shape, array = specs[theirs].shape, feeds[ours]
