@@ -47,6 +47,7 @@ def optimize(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str]) -> A
         _copy_shared_constants(graph_def, _CONVOLUTIONS)
         _hide_shared(graph_def, (*_CONVOLUTIONS, *_ADDITIONS))
         graph_def = stock.passes("fold_batch_norms").fold_batch_norms(graph_def)
+        _reveal(graph_def)
         _name_biases(graph_def)
         for node in graph_def.node:
             if node.op in ("Conv2D", "MatMul"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import tempfile
 import threading
@@ -151,11 +152,11 @@ class TfjsRuntime:
         return _Message(header, tensors)
 
     def _last_words(self) -> str:
-        """The last line of stderr that says something; Node ends with its version."""
+        """The last error on stderr, where TF.js also greets and Node adds its version."""
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").splitlines()
-        said = [line.strip() for line in lines if line.strip() and "Node.js v" not in line]
-        return said[-1] if said else f"exit code {self._process.returncode}"
+        said = [line.strip() for line in lines if re.search(r"Error: |ERROR: ", line)]
+        return said[-1].rstrip(".") if said else f"exit code {self._process.returncode}"
 
 
 def _tensor(row: dict[str, Any], raw: bytes) -> Array:
