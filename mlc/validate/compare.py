@@ -151,7 +151,7 @@ def compare(runtime: Runtime, network: Network, dataset: Dataset, references: Pa
 
 
 def _has_scores(network: Network) -> bool:
-    """Whether labelled data make a classifier of it: one output, a column per class, no softmax needed."""
+    """Whether labelled data make it a classifier: one output, a column per class, softmax or not."""
     return class_count(network) is not None and network.outputs[0].shape[1] != 1
 
 
