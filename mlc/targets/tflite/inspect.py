@@ -1,0 +1,67 @@
+"""What is in a .tflite file, without running it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from mlc.convert.network import TensorSpec
+from mlc.targets.target import Summary
+from mlc.targets.tflite import flatbuffer
+from mlc.targets.tflite.census import count
+from mlc.targets.tflite.label import METADATA
+
+__all__ = ["inspect", "recognises"]
+
+
+def inspect(path: Path) -> Summary:
+    """Read inputs, outputs, operations, parameters and metadata."""
+    model = flatbuffer.parse(path.read_bytes())
+    main = model.subgraphs[0]
+    signatures: list[Any] = model.signatureDefs or []
+    signature = signatures[0] if len(signatures) == 1 else None
+    return Summary(
+        format="TFLite",
+        inputs=_specs(main, main.inputs, signature.inputs if signature else ()),
+        outputs=_specs(main, main.outputs, signature.outputs if signature else ()),
+        ops=dict(flatbuffer.histogram(model).most_common()),
+        parameters=count(model).parameters,
+        metadata=_metadata(model),
+    )
+
+
+def recognises(path: Path) -> bool:
+    """A file that has the flatbuffer's identifier, or at least the suffix."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(8)[4:] == flatbuffer.IDENTIFIER or path.suffix == ".tflite"
+
+
+def _specs(graph: Any, indices: Any, rows: Any) -> tuple[TensorSpec, ...]:
+    names = {row.tensorIndex: flatbuffer.text(row.name) for row in rows or ()}
+    return tuple(_spec(graph.tensors[i], names.get(i)) for i in indices)
+
+
+def _spec(tensor: Any, name: str | None) -> TensorSpec:
+    open_shape = tensor.shapeSignature
+    shape = tensor.shape if open_shape is None or len(open_shape) == 0 else open_shape
+    return TensorSpec(
+        name or re.sub(r"^serving_default_|:\d+$", "", flatbuffer.text(tensor.name)),
+        tuple(None if d < 0 else int(d) for d in (() if shape is None else shape)),
+        flatbuffer.type_name(tensor.type),
+    )
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    """What mlc wrote, else the description and the names of what others attached."""
+    entries = {flatbuffer.text(e.name): e.buffer for e in model.metadata or ()}
+    if METADATA in entries:
+        facts = json.loads(bytes(model.buffers[entries[METADATA]].data))
+        return {k: v if isinstance(v, str) else json.dumps(v) for k, v in facts.items()}
+    found = {"description": flatbuffer.text(model.description)} if model.description else {}
+    if entries:
+        found["entries"] = ", ".join(sorted(entries))
+    return found
