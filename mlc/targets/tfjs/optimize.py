@@ -163,12 +163,14 @@ def _const_shape(node: Any) -> tuple[int, ...]:
 
 
 def _hide_shared(graph_def: Any, ops: Iterable[str]) -> None:
-    shared = {n.name for n in graph_def.node if n.op in ops} & _read_twice(graph_def)
-    for node in [n for n in graph_def.node if n.name in shared]:
-        hidden = node.name + _HIDDEN
-        for reader in graph_def.node:
-            reader.input[:] = [hidden if i == node.name else i for i in reader.input]
-        identity = graph_def.node.add(name=hidden, op="Identity", input=[node.name])
+    shared = _read_twice(graph_def)
+    nodes = [n for n in graph_def.node if n.op in ops and n.name in shared]
+    hidden = {n.name: n.name + _HIDDEN for n in nodes}
+    for reader in graph_def.node:
+        for i, name in enumerate(reader.input):
+            reader.input[i] = hidden.get(name, name)
+    for node in nodes:
+        identity = graph_def.node.add(name=hidden[node.name], op="Identity", input=[node.name])
         identity.attr["T"].CopyFrom(node.attr["T"])
 
 
