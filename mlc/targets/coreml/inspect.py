@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlc.convert.network import TensorSpec
+from mlc.optimize.recipe import Precision
 from mlc.targets.coreml import package
 from mlc.targets.target import Summary
 
@@ -21,6 +22,9 @@ _ARRAY_TYPES = {
     131104: "int32",
     131080: "int8",
 }
+
+# MIL's numbers of the types that weights are computed in.
+_FLOATS: dict[int, Precision] = {10: "float16", 11: "float32"}
 
 
 def recognises(path: Path) -> bool:
@@ -41,12 +45,14 @@ def inspect(path: Path) -> Summary:
         **metadata.userDefined,
     }
     inputs, outputs = feature_specs(spec)
+    weights = _weights(spec)
     return Summary(
         format=_format(spec),
         inputs=inputs,
         outputs=outputs,
         ops=dict(sorted(Counter(op.type for op in _ops(spec) if op.type != "const").items())),
-        parameters=_parameters(spec),
+        parameters=sum(size for _, size in weights),
+        weights=_main_precision(weights),
         metadata={k: v for k, v in fields.items() if v},
     )
 
@@ -101,13 +107,31 @@ def _ops(spec: Any) -> Iterator[Any]:
             yield from visit(block)
 
 
-def _parameters(spec: Any) -> int:
-    """Elements of the float constants, and of the constants that are decompressed to floats."""
-    total = 0
+def _weights(spec: Any) -> list[tuple[Precision, int]]:
+    """Precision and number of elements of every weight, compressed ones as what is stored."""
+    found: list[tuple[Precision, int]] = []
+    inside = {
+        binding.name
+        for op in _ops(spec)
+        if op.type.startswith("constexpr_")
+        for argument in op.inputs.values()
+        for binding in argument.arguments
+        if binding.WhichOneof("binding") == "name"
+    }
     for op in _ops(spec):
-        if op.type == "const" or op.type.startswith("constexpr_"):
-            tensor = op.outputs[0].type.tensorType
-            size = prod(d.constant.size for d in tensor.dimensions)
-            if tensor.rank > 0 and tensor.dataType in (10, 11):  # FLOAT16, FLOAT32
-                total += size
-    return total
+        if op.type != "const" and not op.type.startswith("constexpr_"):
+            continue
+        tensor = op.outputs[0].type.tensorType
+        size = prod(d.constant.size for d in tensor.dimensions)
+        if op.type != "const":
+            found.append(("int8", size))
+        elif tensor.rank > 0 and tensor.dataType in _FLOATS and op.outputs[0].name not in inside:
+            found.append((_FLOATS[tensor.dataType], size))
+    return found
+
+
+def _main_precision(weights: list[tuple[Precision, int]]) -> Precision:
+    sizes = Counter[Precision]()
+    for precision, size in weights:
+        sizes[precision] += size
+    return sizes.most_common(1)[0][0] if sizes else "float32"

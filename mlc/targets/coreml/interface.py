@@ -137,8 +137,12 @@ def input_types(network: Network, interface: Interface) -> list[Any]:
             )
         ]
 
+    open_sizes: dict[int, Any] = {}
+
     def dimension(place: int, size: int | None) -> Any:
-        return ct.RangeDim(1, MOST, symbol=f"d{place}") if size is None else size
+        if size is None and place not in open_sizes:
+            open_sizes[place] = ct.RangeDim(1, MOST, symbol=f"d{place}")
+        return open_sizes[place] if size is None else size
 
     return [
         ct.TensorType(

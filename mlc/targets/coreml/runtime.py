@@ -10,6 +10,7 @@ import numpy as np
 
 from mlc.convert.network import TensorSpec
 from mlc.convert.preprocessing import Preprocessing
+from mlc.errors import UnverifiableError
 from mlc.targets.coreml import metadata, package
 from mlc.targets.coreml.inspect import feature_specs
 from mlc.targets.target import Array, Arrays, Runtime
@@ -23,13 +24,19 @@ def open(path: Path) -> Runtime:
     A package that mlc wrote is run as its network: the same names, shapes and tensors, whether the
     package takes tensors or a picture (see `AsNetwork`). Any other is run as it is.
     """
+    spec = package.read_spec(path)
+    kind = spec.WhichOneof("Type")
+    if kind != "mlProgram":
+        raise UnverifiableError(
+            f"{path.name} is a Core ML {kind}, an older format than the ML Program that mlc runs.",
+            "Convert its source again with mlc build.",
+        )
     if sys.platform == "darwin":
         runtime: Runtime = CoreML(path)
     else:
         from mlc.targets.coreml import evaluator
 
         runtime = evaluator.open(path, mode="declared")
-    spec = package.read_spec(path)
     network = metadata.stored_interface(spec)
     if network is None:
         return runtime
