@@ -140,7 +140,7 @@ class Evaluator:
         if self.mode == "declared" and type_.dtype == "float16":
             with np.errstate(over="ignore"):
                 array = array.astype(np.float16)
-        return np.ascontiguousarray(array, dtype=carrier(type_.dtype))
+        return np.asarray(array, dtype=carrier(type_.dtype), order="C")
 
 
 # Optimizations of onnxruntime that put another formula in the place of ours: its LayerNormalization
@@ -176,7 +176,7 @@ def _session(model: Any) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # failures come as exceptions
     options.use_deterministic_compute = True
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     return onnxruntime.InferenceSession(

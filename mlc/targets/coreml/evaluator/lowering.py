@@ -373,7 +373,8 @@ class Graph:
             return name
         if value.type.dtype == "float16":
             return self.rounded(name) if self.mode == "declared" else name
-        if carrier(value.type.dtype) == "int32" and value.type.dtype != "int32":
+        narrow = carrier(value.type.dtype) == "int32" and value.type.dtype != "int32"
+        if narrow and rule.kind != "cast":  # a cast wraps around by itself
             raise UnverifiableError(
                 f"{value.name}: op {rule.kind} on {value.type.dtype} is not implemented "
                 "by mlc's evaluator."
@@ -381,12 +382,16 @@ class Graph:
         return name
 
     def nested(
-        self, inputs: Sequence[tuple[str, str]], build: Callable[[], Sequence[tuple[str, str]]]
+        self,
+        inputs: Sequence[tuple[str, str]],
+        build: Callable[[], Sequence[tuple[str, str]]],
+        scalars: int = 0,
     ) -> Any:
         """An ONNX graph inside a node (the body of a loop, the branch of a condition).
 
         `build` appends the nodes and returns its results; inputs and results are pairs of name and
-        carrying type. Constants go to the outermost graph, where every nested graph sees them.
+        carrying type. The first `scalars` inputs are scalars, which ONNX wants to know. Constants go
+        to the outermost graph, where every nested graph sees them.
         """
         from onnx import helper
 
@@ -399,7 +404,10 @@ class Graph:
         return helper.make_graph(
             nodes,
             self.fresh("graph"),
-            [helper.make_tensor_value_info(n, _onnx_type(t), None) for n, t in inputs],
+            [
+                helper.make_tensor_value_info(n, _onnx_type(t), () if i < scalars else None)
+                for i, (n, t) in enumerate(inputs)
+            ],
             [helper.make_tensor_value_info(n, _onnx_type(t), None) for n, t in results],
         )
 
@@ -422,7 +430,7 @@ class Graph:
             ],
             [helper.make_tensor_value_info(n, _onnx_type(t), None) for n, t in outputs],
             [
-                numpy_helper.from_array(np.ascontiguousarray(array), name)
+                numpy_helper.from_array(np.asarray(array, order="C"), name)
                 for name, array in self._initializers.items()
             ],
         )

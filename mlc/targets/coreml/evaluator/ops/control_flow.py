@@ -72,7 +72,7 @@ def while_loop(graph: Graph, op: Call) -> Sequence[str]:
         return [(again, "bool"), *zip(results, types, strict=True)]
 
     arguments = [(n, carrier(v.type.dtype)) for n, v in zip(names, body.inputs, strict=True)]
-    nested = graph.nested([(count, "int64"), (flag, "bool"), *arguments], round_)
+    nested = graph.nested([(count, "int64"), (flag, "bool"), *arguments], round_, scalars=2)
     return graph.nodes("Loop", len(initial), "", goes_on, *initial, body=nested)
 
 

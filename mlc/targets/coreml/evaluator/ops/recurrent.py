@@ -28,6 +28,19 @@ def _activation(op: Call, parameter: str) -> str:
     return _ACTIVATIONS[name]
 
 
+def _activations(names: list[str], directions: int = 1) -> dict[str, Any]:
+    """ONNX attributes. Its affine function (MIL's "linear") has no default slope and offset."""
+    names = names * directions
+    linear = names.count("Affine")
+    if not linear:
+        return {"activations": names}
+    return {
+        "activations": names,
+        "activation_alpha": [1.0] * linear,
+        "activation_beta": [0.0] * linear,
+    }
+
+
 def _reordered(stacked: Array, order: Sequence[int]) -> Array:
     """Gates in another order, with an axis for the direction in front."""
     gates = np.split(stacked, len(order))
@@ -111,7 +124,7 @@ def lstm(graph: Graph, op: Call) -> Sequence[str]:
         _peepholes(graph, op, suffixes, hidden),
         hidden_size=hidden,
         direction=direction,
-        activations=activations * len(suffixes),
+        **_activations(activations, len(suffixes)),
     )
     final = _side_by_side(graph, last_h, width)
     return [
@@ -149,7 +162,7 @@ def rnn(graph: Graph, op: Call) -> Sequence[str]:
         _per_direction(graph, op.tensor("initial_h"), 1, hidden),
         hidden_size=hidden,
         direction=_direction(op, ("forward", "reverse")),
-        activations=[_activation(op, "activation")],
+        **_activations([_activation(op, "activation")]),
     )
     final = _side_by_side(graph, last, hidden)
     return [_sequence(graph, op, steps, final, hidden), final]
@@ -185,7 +198,7 @@ def gru(graph: Graph, op: Call) -> Sequence[str]:
         _per_direction(graph, op.tensor("initial_h"), 1, hidden),
         hidden_size=hidden,
         direction=_direction(op, ("forward", "reverse")),
-        activations=[_activation(op, "recurrent_activation"), _activation(op, "activation")],
+        **_activations([_activation(op, "recurrent_activation"), _activation(op, "activation")]),
         linear_before_reset=int(after),
     )
     final = _side_by_side(graph, last, hidden)

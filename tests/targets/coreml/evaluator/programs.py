@@ -1,0 +1,80 @@
+"""Packages made with the MIL builder: no TensorFlow graph, no optimization, exactly the ops asked for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Build = Callable[..., Any]
+
+
+def save(
+    path: Path,
+    build: Build,
+    inputs: Mapping[str, Array],
+    *,
+    ios: int = 17,
+    **options: Any,
+) -> Path:
+    """Save the program `build(mb, **variables)` makes; outputs are its variables by the dict's names.
+
+    Inputs have the shapes and types of the arrays given. Bool outputs, which a package cannot have, are
+    cast to float32.
+    """
+    import coremltools as ct
+    from coremltools.converters.mil import Builder as mb  # noqa: N813
+    from coremltools.converters.mil.mil import Function, Placeholder, Program, types
+
+    logging.getLogger("coremltools").setLevel(logging.ERROR)
+    target = ct.target[f"iOS{ios}"]
+    placeholders = {
+        name: Placeholder(sym_shape=a.shape, dtype=types.numpy_type_to_builtin_type(a.dtype))
+        for name, a in inputs.items()
+    }
+    program = Program()
+    with Function(placeholders, opset_version=target) as function:
+        made = build(mb, **function.inputs)
+        outputs = []
+        for name, variable in made.items():
+            if variable.dtype == types.bool:
+                variable = mb.cast(x=variable, dtype="fp32")
+            outputs.append(mb.identity(x=variable, name=name))
+        function.set_outputs(outputs)
+        program.add_function("main", function)
+    model = ct.convert(
+        program,
+        source="milinternal",
+        convert_to="mlprogram",
+        minimum_deployment_target=target,
+        pass_pipeline=ct.PassPipeline.EMPTY,
+        skip_model_load=True,
+        **options,
+    )
+    model.save(str(path))
+    return path
+
+
+def edit(source: Path, target: Path, change: Callable[[Any], None]) -> Path:
+    """Copy a package, changing the protobuf of its model: what no converter would write."""
+    import shutil
+
+    from coremltools.proto import Model_pb2
+
+    shutil.copytree(source, target)
+    file = target / "Data" / "com.apple.CoreML" / "model.mlmodel"
+    model = Model_pb2.Model()
+    model.ParseFromString(file.read_bytes())
+    change(model)
+    file.write_bytes(model.SerializeToString())
+    return target
+
+
+def operations(model: Any) -> Any:
+    """The ops of the main function of a protobuf model."""
+    function = model.mlProgram.functions["main"]
+    return function.block_specializations[function.opset].operations
