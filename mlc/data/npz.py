@@ -111,11 +111,10 @@ def open_npz(path: Path, network: Network, limit: int) -> Npz:
 
 def _read(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if isinstance(file, np.ndarray):
-                raise DataError(
-                    f"{path} is one array, not an .npz.", "Save with np.savez(x=…, y=…)."
-                )
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise DataError(f"{path} is one array, not an .npz.", "Save with np.savez(x=…, y=…).")
+        with loaded as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise DataError(f"{path} does not exist.", "Check --data.") from None
