@@ -21,6 +21,10 @@ __all__ = ["Comparison", "as_fed", "compare", "match", "record"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+# Outputs that stay nearly the same (anchors of a detector) have no span to measure errors by: float32
+# itself rounds a value by 1e-7 of its size.
+_LEAST_SPAN = 0.01  # of the largest magnitude
+
 _FED = "fed.txt"  # digests of the inputs, a line per batch
 
 
@@ -49,7 +53,8 @@ class _Sums:
         reference, artifact = reference.astype(np.float64), artifact.astype(np.float64)
         usable = np.isfinite(reference)
         self.finite &= bool(np.isfinite(artifact[usable]).all())
-        difference = np.where(usable & np.isfinite(artifact), artifact - reference, 0)
+        both = usable & np.isfinite(artifact)
+        difference = np.where(both, artifact, 0) - np.where(both, reference, 0)
         self.error = max(self.error, float(np.abs(difference).max(initial=0)))
         self.error2 += float((difference**2).sum())
         known = np.where(usable, reference, 0)
@@ -66,10 +71,13 @@ class _Sums:
         return float(self.high.max() - self.low.min())
 
     @property
+    def largest(self) -> float:
+        return max(abs(float(self.high.max())), abs(float(self.low.min())))
+
+    @property
     def variation(self) -> float:
         """Largest change of one element over the samples, relative to the largest magnitude."""
-        largest = max(abs(float(self.high.max())), abs(float(self.low.min())))
-        return float((self.high - self.low).max()) / largest if largest else 0.0
+        return float((self.high - self.low).max()) / self.largest if self.largest else 0.0
 
 
 def record(reference: Runtime, network: Network, dataset: Dataset, to: Path) -> int:
@@ -167,10 +175,10 @@ def match(
         return {s.name: s.name for s in ours}
     if len(ours) == len(theirs) == 1:
         return {ours[0].name: theirs[0].name}
-    matched = {}
+    matched: dict[str, str] = {}
     for spec in ours:
         same = [t.name for t in theirs if _sizes(t.shape) == _sizes(spec.shape)]
-        if len(same) != 1:
+        if len(same) != 1 or same[0] in matched.values():
             raise UnverifiableError(
                 f"Which {what} of the artifact ({', '.join(map(str, theirs))}) is {spec}? "
                 "Neither name nor shape tells.",
@@ -218,7 +226,8 @@ def _error(name: str, sums: _Sums) -> OutputError:
     sqnr = None
     if sums.error2 > 0:
         sqnr = float(10 * np.log10(max(sums.reference2, 1e-300) / sums.error2))
-    relative = sums.error / span if span else float(sums.error > 0)
+    resolution = max(span, _LEAST_SPAN * sums.largest)
+    relative = sums.error / resolution if resolution else float(sums.error > 0)
     return OutputError(name, span, sums.error, relative, sqnr)
 
 

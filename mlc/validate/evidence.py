@@ -23,8 +23,9 @@ class Check:
 class OutputError:
     """How far one output is from the network's, over all samples.
 
-    `span` is max − min of the network's own values; `max_relative` is `max_absolute / span`; `sqnr_db`
-    is 10·log10(Σ reference² / Σ (artifact − reference)²), None where they are equal to the last bit.
+    `span` is max − min of the network's own values; `max_relative` is `max_absolute / span`, where a
+    span below 1 % of the largest magnitude counts as that 1 %; `sqnr_db` is
+    10·log10(Σ reference² / Σ (artifact − reference)²), None where they are equal to the last bit.
     """
 
     name: str
