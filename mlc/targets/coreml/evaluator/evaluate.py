@@ -62,7 +62,14 @@ class Evaluator:
         self.inputs = tuple(
             _input_spec(value.name, value.type, self.images) for value in self._program.block.inputs
         )
-        self._outputs = _outputs(self._program, self._graph)
+        self._outputs = [
+            (
+                name,
+                onnx,
+                Type("float32", type_.shape) if mode == "float32" and type_.is_float else type_,
+            )
+            for name, onnx, type_ in _outputs(self._program, self._graph)
+        ]
         self.outputs = tuple(
             TensorSpec(name, type_.shape, type_.dtype) for name, _, type_ in self._outputs
         )
@@ -71,7 +78,11 @@ class Evaluator:
         self._tracing: Any = None
 
     def run(self, feeds: Arrays) -> dict[str, Array]:
-        """Run one batch; results come in the types that the package declares for its outputs."""
+        """Run one batch.
+
+        Results come in the types that the package declares for its outputs; in the mode `float32`
+        every float comes as float32.
+        """
         if self._running is None:
             self._running = self._open([(onnx, type_) for _, onnx, type_ in self._outputs])
         found = _run(self._running, self._feeds(feeds))
@@ -134,6 +145,8 @@ class Evaluator:
         image = self.images.get(name)
         if image is not None:
             array = _from_picture(name, image, array)
+        if array.ndim == 0 and type_.shape == (1,):  # what a scalar becomes in a package
+            array = array.reshape(1)
         feature = self._features.get(name)
         allowed = _Allowed() if feature is None else _allowed(feature)
         _check_shape(name, type_, array.shape, allowed)
@@ -221,6 +234,8 @@ def _declared(name: str, array: Array, type_: Type) -> Array:
 
 
 def _check_result(name: str, array: Array, type_: Type) -> None:
+    if type_.any_rank:
+        return
     if len(array.shape) != type_.rank or any(
         d not in (None, a) for d, a in zip(type_.shape, array.shape, strict=True)
     ):

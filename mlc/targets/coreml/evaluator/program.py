@@ -62,15 +62,19 @@ class Type:
     """The declared type of a value: `tensor`, or a `list`, `dict` or `state` that holds tensors.
 
     A dimension that is not known before running is None. Of a list, `shape` is that of an element.
+    With `any_rank` not even the number of dimensions is known, and `shape` says nothing.
     """
 
     dtype: str
     shape: tuple[int | None, ...] = ()
     container: str = "tensor"
+    any_rank: bool = False
 
     @property
     def rank(self) -> int:
         """Number of dimensions."""
+        if self.any_rank:
+            raise UnverifiableError("The program computes with a tensor of unknown rank.")
         return len(self.shape)
 
     @property
@@ -386,7 +390,11 @@ def _type(spec: Any) -> Type:
             d.constant.size if d.WhichOneof("dimension") == "constant" else None
             for d in tensor.dimensions
         )
-        return Type(_DTYPES.get(tensor.dataType, f"type {tensor.dataType}"), shape)
+        variadic = any(
+            d.WhichOneof("dimension") == "unknown" and d.unknown.variadic for d in tensor.dimensions
+        )
+        dtype = _DTYPES.get(tensor.dataType, f"type {tensor.dataType}")
+        return Type(dtype, shape, any_rank=variadic)
     if kind == "listType":
         element = _type(spec.listType.type)
         return Type(element.dtype, element.shape, "list")

@@ -847,6 +847,19 @@ for mode, function in SCATTER.items():
         scattered_at,
     )
 case(
+    "scatter at a matrix of indices",
+    lambda mb, v: mb.scatter(
+        data=v.s, indices=np.array([[0], [3]], np.int32), updates=S[:, :2, None], axis=1, mode="add"
+    ),
+    lambda: S + np.stack([S[:, 0], 0 * S[:, 0], 0 * S[:, 0], S[:, 1]], 1),
+)
+case(
+    "matmul of real and whole numbers",
+    lambda mb, v: mb.matmul(x=v.u, y=I, transpose_y=True),
+    lambda: U @ I.T,
+    17,
+)
+case(
     "scatter_nd adds up",
     lambda mb, v: mb.scatter_nd(
         data=v.s, indices=np.array([[0, 1], [0, 1]], np.int32), updates=S[1, :2], mode="add"
@@ -909,8 +922,37 @@ case(
 case(
     "resize_nearest_neighbor",
     lambda mb, v: mb.resize_nearest_neighbor(x=v.x, target_size_height=16, target_size_width=3),
-    lambda: X.repeat(2, 2)[..., ::2],
+    lambda: X.repeat(2, 2)[..., 1::2],  # half pixel centres: ⌊(i + ½) · 2⌋
 )
+case(
+    "resize_nearest_neighbor, half pixel centres",
+    lambda mb, v: mb.resize_nearest_neighbor(x=v.x, target_size_height=12, target_size_width=4),
+    lambda: X[:, :, [0, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7]][..., [0, 2, 3, 5]],
+)
+case(
+    "resize linear",
+    lambda mb, v: mb.resize(
+        x=v.x, shape=[0, 13], resized_dims=np.uint32(2), sampling_mode="UNALIGN_CORNERS"
+    ),
+    lambda: resized(X, np.arange(8), GRIDS["UNALIGN_CORNERS"](6, 13)),
+    17,
+)
+for kind in ("LINEAR", "NEAREST_NEIGHBOR"):
+    case(
+        f"resize to a computed size, {kind}",
+        lambda mb, v, kind=kind: mb.resize(
+            x=v.x,
+            shape=mb.add(x=mb.slice_by_index(x=v.at, begin=[0], end=[2]), y=[10, 4]),
+            resized_dims=np.uint32(2),
+            interpolation_mode=kind,
+        ),
+        lambda kind=kind: (
+            resized(X, GRIDS["DEFAULT"](8, 12), GRIDS["DEFAULT"](6, 4))
+            if kind == "LINEAR"
+            else X[:, :, [0, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7]][..., [0, 2, 3, 5]]
+        ),
+        17,
+    )
 case(
     "crop",
     lambda mb, v: mb.crop(x=v.x, crop_height=[1, 2], crop_width=[0, 3]),

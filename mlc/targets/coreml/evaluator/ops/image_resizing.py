@@ -133,15 +133,20 @@ def upsample_bilinear(graph: Graph, op: Call) -> str:
     return _bilinear(graph, op, mode, int(height * scales[0]), int(width * scales[1]))
 
 
-def _nearest(graph: Graph, op: Call, height: int, width: int) -> str:
-    """Choose for each output element of the last two axes the input element that it falls on."""
+def _nearest(graph: Graph, op: Call, height: int, width: int, offset: float) -> str:
+    """Choose input element ⌊(i + offset) · before / after⌋ for output element i of the last two axes.
+
+    MIL documents no offset. Apple's TensorFlow frontend turns TensorFlow's nearest neighbour with half
+    pixel centres into `resize_nearest_neighbor` and the one without into `upsample_nearest_neighbor`;
+    the golden output of iOS 17's `resize`, a superset of the former, has the half pixel too.
+    """
     name, shape = op.tensor("x"), op["x"].type.shape
     for axis, target in ((len(shape) - 2, height), (len(shape) - 1, width)):
         size = shape[axis]
         if size is None:
             raise op.unsupported("x", "its height or width is open")
         if target != size:
-            chosen = np.arange(target, dtype=np.int64) * size // target
+            chosen = np.floor((np.arange(target) + offset) * size / target).astype(np.int64)
             name = graph.node("Gather", name, graph.constant(chosen), axis=axis)
     return name
 
@@ -149,7 +154,8 @@ def _nearest(graph: Graph, op: Call, height: int, width: int) -> str:
 @lowers("resize_nearest_neighbor", "x", "target_size_height", "target_size_width", exact=True)
 def resize_nearest_neighbor(graph: Graph, op: Call) -> str:
     """Resize the last two axes to a given size by choosing elements."""
-    return _nearest(graph, op, op.integer("target_size_height"), op.integer("target_size_width"))
+    height, width = op.integer("target_size_height"), op.integer("target_size_width")
+    return _nearest(graph, op, height, width, 0.5)
 
 
 @lowers("upsample_nearest_neighbor", "x", scale_factor_height=1, scale_factor_width=1, exact=True)
@@ -166,7 +172,50 @@ def upsample_nearest_neighbor(graph: Graph, op: Call) -> str:
             "Resize", op.tensor("x"), "", factors,
             mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor",
         )  # fmt: skip
-    return _nearest(graph, op, int(height * scales[0]), int(width * scales[1]))
+    return _nearest(graph, op, int(height * scales[0]), int(width * scales[1]), 0.0)
+
+
+@lowers(
+    "resize", "x", "shape", "resized_dims", interpolation_mode="LINEAR", sampling_mode="DEFAULT"
+)
+def resize(graph: Graph, op: Call) -> str:
+    """Resize the last two axes to the last two numbers of `shape`, where 0 keeps the size.
+
+    MIL allows any number of axes; only two are implemented. Choosing elements is only known for the
+    sampling mode "DEFAULT", from Apple's tests.
+    """
+    if op.integer("resized_dims") != 2:
+        raise op.unsupported("resized_dims", "other than 2")
+    kind, mode, rank = op.text("interpolation_mode"), op.text("sampling_mode"), op["x"].type.rank
+    if kind not in ("LINEAR", "NEAREST_NEIGHBOR"):
+        raise op.unsupported("interpolation_mode", kind)
+    nearest = kind == "NEAREST_NEIGHBOR"
+    if nearest and mode != "DEFAULT":
+        raise op.unsupported("sampling_mode", f"{mode} for NEAREST_NEIGHBOR")
+    known = op["x"].type.shape[-2:]
+    if op["shape"].is_constant and None not in known:
+        asked = (op.integers("shape") or [])[-2:]
+        height, width = (a or k or 0 for a, k in zip(asked, known, strict=True))
+        if nearest:
+            return _nearest(graph, op, height, width, 0.5)
+        return _bilinear(graph, op, mode, height, width)
+    if mode not in _ONNX_MODES:
+        raise op.unsupported("sampling_mode", f"{mode} with open sizes")
+    x = op.tensor("x")
+    asked_now = graph.node("Slice", op.int64("shape"), graph.ints([-2]), graph.ints([2**31 - 1]))
+    keep = graph.node("Equal", asked_now, graph.ints([0]))
+    sizes = graph.node("Where", keep, graph.shape(x, rank - 2), asked_now)
+    target = graph.node("Concat", graph.shape(x, 0, rank - 2), sizes, axis=0)
+    if nearest:  # ⌊(i + ½) · before / after⌋ is the half-pixel position, rounded half up
+        return graph.node(
+            "Resize", x, "", "", target,
+            mode="nearest", coordinate_transformation_mode="half_pixel",
+            nearest_mode="round_prefer_ceil",
+        )  # fmt: skip
+    return graph.node(
+        "Resize", x, "", "", target,
+        mode="linear", coordinate_transformation_mode=_ONNX_MODES[mode],
+    )  # fmt: skip
 
 
 @lowers("crop", "x", "crop_height", "crop_width", exact=True)

@@ -32,10 +32,17 @@ def linear(graph: Graph, op: Call) -> str:
 
 @lowers("matmul", "x", "y", transpose_x=False, transpose_y=False)
 def matmul(graph: Graph, op: Call) -> str:
-    """Matrix product of the last two axes, the others broadcast; vectors as in numpy."""
-    x = _swapped(graph, op, "x", op.flag("transpose_x"))
-    y = _swapped(graph, op, "y", op.flag("transpose_y"))
-    return graph.node("MatMul", x, y)
+    """Matrix product of the last two axes, the others broadcast; vectors as in numpy.
+
+    Since iOS 17 an operand may be of integers where the other, and the result, are real.
+    """
+    operands = []
+    for parameter in ("x", "y"):
+        name = _swapped(graph, op, parameter, op.flag(f"transpose_{parameter}"))
+        if op.result.is_float and not op[parameter].type.is_float:
+            name = graph.cast(name, "float32")
+        operands.append(name)
+    return graph.node("MatMul", *operands)
 
 
 @lowers("einsum", "values", "equation")

@@ -90,16 +90,18 @@ def scatter(graph: Graph, op: Call) -> str:
     _unchecked(op)
     rank = op["data"].type.rank
     axis = op.axis("axis", rank)
-    if op["indices"].type.rank != 1:
-        raise op.unsupported("indices", "more than one axis")
+    # ScatterND combines along the first axis: bring `axis` there, or the indices' axes in its place.
     front = [axis, *(a for a in range(rank) if a != axis)]
+    count = op["indices"].type.rank
+    looked = list(range(axis, axis + count))
+    others = [a for a in range(rank - 1 + count) if a not in looked]
     updates, reduction = _combined(graph, op)
     at = graph.node("Unsqueeze", _indices(graph, op), graph.ints([-1]))
     done = graph.node(
         "ScatterND",
         graph.transpose(op.tensor("data"), front),
         at,
-        graph.transpose(updates, front),
+        graph.transpose(updates, [*looked, *others]),
         reduction=reduction,
     )
     return graph.transpose(done, [int(i) for i in np.argsort(front)])
