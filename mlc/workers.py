@@ -108,8 +108,14 @@ def _without_main() -> Iterator[None]:
 class _Process(SpawnProcess):
     @staticmethod
     def _Popen(process_obj: Any) -> Any:  # noqa: N802  # the name that multiprocessing calls
-        with _without_main():
-            return SpawnProcess._Popen(process_obj)
+        # Ctrl-C goes to the whole process group: blocked from the first moment, not only once the new
+        # process has got as far as `_prepare`, it cannot print its traceback into the user's terminal.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with _without_main():
+                return SpawnProcess._Popen(process_obj)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Context(SpawnContext):
