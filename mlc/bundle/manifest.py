@@ -71,7 +71,7 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         _validator().validate(manifest)
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no JSON, or no text at all
         raise SourceError(f"{path} cannot be read: {error}.", "Build the bundle again.") from error
     except ValidationError as error:
         where = "/".join(map(str, error.absolute_path)) or "top"
