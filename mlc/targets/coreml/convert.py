@@ -7,6 +7,7 @@ from typing import Any
 from mlc.convert.network import Network
 from mlc.errors import UnsupportedError
 from mlc.targets.coreml.interface import LABEL, Interface, input_types
+from mlc.targets.coreml.lean import lean
 from mlc.targets.coreml.quiet import quiet
 
 __all__ = ["convert", "refuse_unknown_ops"]
@@ -31,21 +32,23 @@ def convert(graph_def: Any, network: Network, interface: Interface, half: bool, 
                 predicted_probabilities_output=network.outputs[0].name,
             )
         floats = {s.name for s in network.outputs if s.dtype.startswith(("float", "bfloat"))}
+        outputs = [
+            ct.TensorType(name=s.name, dtype=np.float32 if s.name in floats else np.int32)
+            for s in network.outputs
+        ]
         try:
-            return ct.convert(
-                graph_def,
-                source="tensorflow",
-                convert_to="mlprogram",
-                inputs=input_types(network, interface),
-                outputs=[
-                    ct.TensorType(name=s.name, dtype=np.float32 if s.name in floats else np.int32)
-                    for s in network.outputs
-                ],
-                classifier_config=classifier,
-                minimum_deployment_target=ct.target[f"iOS{ios}"],
-                compute_precision=ct.precision.FLOAT16 if half else ct.precision.FLOAT32,
-                skip_model_load=True,
-            )
+            with lean(graph_def) as source:
+                return ct.convert(
+                    source,
+                    source="tensorflow",
+                    convert_to="mlprogram",
+                    inputs=input_types(network, interface),
+                    outputs=outputs,
+                    classifier_config=classifier,
+                    minimum_deployment_target=ct.target[f"iOS{ios}"],
+                    compute_precision=ct.precision.FLOAT16 if half else ct.precision.FLOAT32,
+                    skip_model_load=True,
+                )
         except Exception as error:  # whatever it is, coremltools cannot convert this network
             reason = str(error).strip().split("\n")[0][:300]
             raise UnsupportedError(
