@@ -115,7 +115,7 @@ def print_report(report: Report, console: Console) -> None:
 def size_text(count: float) -> str:
     """Bytes as people write them, in decimal units as app stores count."""
     for unit in ("B", "kB"):
-        if count < 1000:
+        if round(count) < 1000:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.2f} MB"
