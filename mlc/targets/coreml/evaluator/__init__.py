@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlc.targets.coreml.evaluator.evaluate import Evaluator
+from mlc.targets.coreml.evaluator.evaluate import Evaluator, Image
 from mlc.targets.coreml.evaluator.lowering import Mode, honoured
 
-__all__ = ["Evaluator", "Mode", "honoured", "open"]
+__all__ = ["Evaluator", "Image", "Mode", "honoured", "open"]
 
 
 def open(path: Path | str, mode: Mode = "declared") -> Evaluator:

@@ -19,12 +19,15 @@ def save(
     inputs: Mapping[str, Array],
     *,
     ios: int = 17,
+    default_passes: bool = False,
+    declared: Any = None,
     **options: Any,
 ) -> Path:
     """Save the program `build(mb, **variables)` makes; outputs are its variables by the dict's names.
 
-    Inputs have the shapes and types of the arrays given. Bool outputs, which a package cannot have, are
-    cast to float32.
+    Without `default_passes` coremltools optimizes nothing. Inputs have the shapes and types of the arrays
+    given; `declared` says it otherwise, with coremltools' own input types. Bool outputs, which a package
+    cannot have, are cast to float32.
     """
     import coremltools as ct
     from coremltools.converters.mil import Builder as mb  # noqa: N813
@@ -51,8 +54,10 @@ def save(
         source="milinternal",
         convert_to="mlprogram",
         minimum_deployment_target=target,
-        pass_pipeline=ct.PassPipeline.EMPTY,
+        pass_pipeline=ct.PassPipeline.DEFAULT if default_passes else ct.PassPipeline.EMPTY,
+        compute_precision=ct.precision.FLOAT32,
         skip_model_load=True,
+        inputs=declared,
         **options,
     )
     model.save(str(path))
