@@ -23,12 +23,16 @@ def is_package(path: Path) -> bool:
 
 
 def read_spec(path: Path) -> Any:
-    """The protobuf `Model` of a package or of a bare `.mlmodel` file."""
-    from coremltools.proto import Model_pb2
+    """The protobuf `Model` of a package or of a bare `.mlmodel` file.
+
+    Read by the message classes alone: importing all of coremltools takes seconds.
+    """
     from google.protobuf.message import DecodeError
 
+    from mlc.targets.coreml.evaluator.program import _messages
+
     try:
-        return Model_pb2.Model.FromString(_model_file(path).read_bytes())
+        return _messages().Model.FromString(_model_file(path).read_bytes())
     except (DecodeError, FileNotFoundError, KeyError, json.JSONDecodeError) as error:
         raise SourceError(
             f"{path.name} is not a Core ML model: {type(error).__name__} on reading its parts.",
