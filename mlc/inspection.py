@@ -65,9 +65,6 @@ def summarise(path: Path, options: ReadOptions) -> Summary:
 
 
 def _ops(network: Network) -> dict[str, int]:
-    import tensorflow as tf
-
-    graph = tf.compat.v1.GraphDef.FromString(network.graph)
-    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
-    counts = Counter(n.op for n in nodes if n.op not in ("Const", "Identity", "Placeholder"))
+    hidden = ("Const", "Identity", "Placeholder")
+    counts = Counter(node.op for node in network.nodes() if node.op not in hidden)
     return dict(counts.most_common())

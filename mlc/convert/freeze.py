@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlc.convert.network import Description, Network, Provenance, TensorSpec
-from mlc.errors import SourceError
+from mlc.errors import SourceError, UsageError
 
-__all__ = ["as_identifiers", "freeze"]
+__all__ = ["as_identifiers", "check_names", "freeze"]
 
 _BODY = "body"  # scope of everything that is neither input nor output
 
@@ -36,7 +36,15 @@ def freeze(
 
     Names that are not identifiers (`[A-Za-z_][A-Za-z0-9_]*`), which Core ML refuses, are changed here,
     once, so that all artifacts agree; a note tells of it.
+
+    Raises `SourceError` for text inputs, look-up tables, and state that is kept between calls.
     """
+    for spec in inputs:
+        if spec.dtype == "string":
+            raise SourceError(
+                f"Input {spec.name!r} takes text, which no artifact can.",
+                "Turn text into numbers in the app, and save the part of the model after that.",
+            )
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2,
@@ -61,6 +69,7 @@ def freeze(
         traced = function.get_concrete_function()
     except (TypeError, ValueError) as error:
         raise _untraceable(inputs, error) from error
+    _refuse_state(traced)
     sizes = {v.ref(): v.shape.num_elements() for v in traced.graph.variables if v.dtype.is_floating}
     frozen = convert_variables_to_constants_v2(
         traced, lower_control_flow=False, aggressive_inlining=True
@@ -88,7 +97,7 @@ def freeze(
     _name_functions(graph_def)
 
     renamed = [
-        f"The name {old!r} became {new!r}: Core ML and generated code need identifiers."
+        f"The name {old!r} became {new!r}: Core ML and generated code need distinct identifiers."
         for old, new in zip(
             [*(s.name for s in inputs), *results], [*arguments, *outputs], strict=True
         )
@@ -124,9 +133,18 @@ def _untraceable(inputs: Sequence[TensorSpec], error: Exception) -> Exception:
     return error
 
 
+def check_names(shapes: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Shapes are given for inputs that exist; raises `UsageError`."""
+    for name in shapes:
+        if name not in names:
+            raise UsageError(
+                f"--input-shape: the model has no input {name!r}.", f"It has {', '.join(names)}."
+            )
+
+
 def as_identifiers(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
     """Make every name an identifier, and all of them different from each other and from `taken`."""
-    used = {*taken, _BODY}
+    used = {name.lower() for name in (*taken, _BODY)}  # TensorFlow tells no A from a
     result = []
     for name in names:
         clean = re.sub(r"\W", "_", name.split(":")[0], flags=re.ASCII) or "_"
@@ -134,9 +152,9 @@ def as_identifiers(names: Sequence[str], taken: Sequence[str] = ()) -> list[str]
         # TensorFlow scopes must not start with an underscore.
         clean = f"x{clean}" if clean.startswith("_") else clean
         unique, n = clean, 1
-        while unique in used:
+        while unique.lower() in used:
             unique, n = f"{clean}_{n}", n + 1
-        used.add(unique)
+        used.add(unique.lower())
         result.append(unique)
     return result
 
@@ -182,6 +200,24 @@ def _without_control_edges(graph_def: Any) -> Any:
         del node.input[:]
         node.input.extend(data)
     return graph_def
+
+
+def _refuse_state(traced: Any) -> None:
+    """Before freezing: what is captured but no variable, and what a call would change."""
+    variables = {id(v.handle) for v in traced.graph.variables}
+    for captured, inner in traced.graph.captures:
+        if captured.dtype.name in ("resource", "variant") and id(captured) not in variables:
+            raise SourceError(
+                f"The model keeps state that cannot be frozen (at {inner.name}).",
+                "Move look-up tables and stateful layers out of the model, into the app.",
+            )
+    graph_def = traced.graph.as_graph_def()
+    for node in [*graph_def.node, *(n for f in graph_def.library.function for n in f.node_def)]:
+        if node.op.startswith("Assign") and node.op.endswith("VariableOp"):
+            raise SourceError(
+                f"The model changes its state in every call ({node.op} at {node.name}).",
+                "Save it with stateless layers: stateful=False, no counters.",
+            )
 
 
 def _refuse_variables(graph_def: Any) -> None:

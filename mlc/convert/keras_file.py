@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mlc.convert.freeze import freeze
+from mlc.convert.freeze import check_names, freeze
 from mlc.convert.network import Description, Network, Provenance, TensorSpec
 from mlc.convert.source import Source
-from mlc.convert.trust import check_config
+from mlc.convert.trust import check_config, check_graph
 from mlc.errors import SourceError, UntrustedError, first_line
 
 __all__ = ["freeze_model", "read"]
@@ -22,6 +24,8 @@ class Loader:
     library: str
     title: str
 
+
+_HALF = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16"}
 
 _KERAS2 = Loader("tf_keras", "Keras 2")
 _KERAS3 = Loader("keras", "Keras 3")
@@ -59,7 +63,10 @@ def read(
         notes = (
             f"{first.title} refused the file ({first_line(refusal)}); {second.title} read it.",
         )
-    return freeze_model(model, source.provenance, description, batch, shapes, notes)
+    network = freeze_model(model, source.provenance, description, batch, shapes, notes)
+    if not trust:
+        check_graph(source.path.name, network.nodes())
+    return network
 
 
 def freeze_model(
@@ -76,28 +83,34 @@ def freeze_model(
     shapes for inputs by name, for models that do not know theirs.
     """
     inputs = _inputs(model, batch, shapes or {})
-    _compute_in_float32(model)
     structure = _input_structure(model, [s.name for s in inputs])
 
     def call(feeds: Mapping[str, Any]) -> Mapping[str, Any]:
-        return _named(model, model(structure(feeds), training=False))
+        try:
+            return _named(model, model(structure(feeds), training=False))
+        except Exception as error:
+            shown = ", ".join(map(str, inputs))
+            raise SourceError(
+                f"The model cannot be run on {shown}: {_reason(error)}",
+                "Try --batch or --input-shape as it was trained.",
+            ) from error
 
-    return freeze(call, inputs, provenance, description, notes)
+    with _computing_in_float32(model):
+        return freeze(call, inputs, provenance, description, notes)
 
 
 def _load(source: Source, loader: Loader, trust: bool, custom_objects: Mapping[str, Any]) -> Any:
     if loader is _KERAS2:
         import tf_keras
-        from tf_keras.src.saving import serialization_lib
+        from tf_keras.src.saving.serialization_lib import SafeModeScope
 
-        if trust:
-            serialization_lib.enable_unsafe_deserialization()
-        model = tf_keras.models.load_model(
-            str(source.path),
-            custom_objects={**_legacy_objects(), **custom_objects},
-            compile=False,
-            safe_mode=not trust,
-        )
+        with SafeModeScope(not trust):  # for HDF5 files Keras 2 does not look at `safe_mode`
+            model = tf_keras.models.load_model(
+                str(source.path),
+                custom_objects={**_legacy_objects(), **custom_objects},
+                compile=False,
+                safe_mode=not trust,
+            )
     else:
         import keras
 
@@ -182,6 +195,7 @@ def _inputs(
         )
     if not tensors:
         return [TensorSpec(name, shape, "float32") for name, shape in shapes.items()]
+    check_names(shapes, [_history(tensor).name for tensor in tensors])
     specs = []
     for tensor in tensors:
         name = _history(tensor).name
@@ -226,20 +240,44 @@ def _named(model: Any, results: Any) -> dict[str, Any]:
     return named
 
 
-def _compute_in_float32(model: Any) -> None:
-    """Mixed-precision policies only speed up training; their casts to float16 break TFLite."""
+@contextmanager
+def _computing_in_float32(model: Any) -> Iterator[None]:
+    """Mixed-precision policies only speed up training; their casts to float16 break TFLite.
+
+    A live model is the caller's: its policies are given back.
+    """
+    changed = []
     for layer in [model, *model._flatten_layers(include_self=False)]:
         policy = getattr(layer, "dtype_policy", None)
-        if policy is None or policy.compute_dtype == "float32" or "float" not in policy.name:
-            continue
-        import keras
+        if policy is not None and policy.name in _HALF:
+            changed.append((layer, policy))
+            _set_policy(layer, "float32")
+    try:
+        yield
+    finally:
+        for layer, policy in changed:
+            _set_policy(layer, policy)
 
-        if isinstance(layer, keras.layers.Layer):
-            layer.dtype_policy = "float32"
-        else:
-            import tf_keras
 
-            layer._set_dtype_policy(tf_keras.mixed_precision.Policy("float32"))
+def _set_policy(layer: Any, policy: Any) -> None:
+    import keras
+
+    if isinstance(layer, keras.layers.Layer):
+        layer.dtype_policy = policy
+    else:
+        import tf_keras
+
+        wanted = tf_keras.mixed_precision.Policy(policy) if isinstance(policy, str) else policy
+        layer._set_dtype_policy(wanted)
+
+
+def _reason(error: Exception) -> str:
+    """What Keras says of a failed call: its first line only tells in which layer."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [
+        s for s in plain.splitlines() if not s.startswith("Exception encountered when calling")
+    ]
+    return first_line(ValueError("\n".join(lines)))
 
 
 def _explained(source: Source, loader: Loader, refusal: Exception) -> SourceError:

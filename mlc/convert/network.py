@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mlc.convert.preprocessing import Preprocessing
 
@@ -94,6 +95,13 @@ class Network:
         if classes == 1:
             return self.endings == ("Sigmoid",)
         return self.endings == ("Softmax",) or (bool(self.labels) and len(self.labels) == classes)
+
+    def nodes(self) -> list[Any]:
+        """Every node of the graph and of the functions that it calls, as TensorFlow protobufs."""
+        import tensorflow as tf
+
+        graph_def = tf.compat.v1.GraphDef.FromString(self.graph)
+        return [*graph_def.node, *(n for f in graph_def.library.function for n in f.node_def)]
 
     def described(self, **changes: object) -> Network:
         """The same graph with other surroundings (description, preprocessing, labels)."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mlc.convert.freeze import freeze
+from mlc.convert.freeze import check_names, freeze
 from mlc.convert.network import Description, Network, TensorSpec
 from mlc.convert.source import Source
-from mlc.convert.trust import check_graph
+from mlc.convert.trust import check_graph, check_saved_model
 from mlc.errors import SourceError, first_line
 
 __all__ = ["read"]
@@ -32,7 +32,8 @@ def read(
     import tensorflow as tf
 
     if not trust:
-        check_graph(source.path.name, _nodes(source))
+        for graph_def in _graphs(source):
+            check_saved_model(source.path.name, graph_def)
     try:
         loaded = tf.saved_model.load(str(source.path))
     except Exception as error:
@@ -41,16 +42,55 @@ def read(
             "The folder may be incomplete (variables/ missing?); save it again.",
         ) from error
     function = _choose(loaded.signatures, signature, source)
-    inputs = []
-    for name, spec in function.structured_input_signature[1].items():
-        if spec.shape.rank is None and name not in (shapes or {}):
+    specs = function.structured_input_signature[1]
+    check_names(shapes or {}, list(specs))
+    inputs = [
+        TensorSpec(name, _shape(name, spec.shape, batch, shapes or {}), spec.dtype.name)
+        for name, spec in specs.items()
+    ]
+    notes = [
+        f"The source fixes the batch of input {s.name!r} at {s.shape[0]}; so it stays."
+        for s in inputs
+        if s.shape[0] != batch and s.name not in (shapes or {})
+    ]
+
+    def call(feeds: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            results: Mapping[str, Any] = function(**feeds)
+        except Exception as error:
+            shown = ", ".join(map(str, inputs))
             raise SourceError(
-                f"Input {name!r} of {source.path} has no shape.",
-                f"Give it with --input-shape {name}=DIMS.",
-            )
-        shape = (shapes or {}).get(name) or (batch, *spec.shape.as_list()[1:])
-        inputs.append(TensorSpec(name, shape, spec.dtype.name))
-    return freeze(lambda feeds: function(**feeds), inputs, source.provenance, description)
+                f"{source.path} cannot be run on {shown}: {first_line(error)}",
+                "Try --batch or --input-shape as it was saved.",
+            ) from error
+        return results
+
+    network = freeze(call, inputs, source.provenance, description, notes)
+    if not trust:
+        check_graph(source.path.name, network.nodes())
+    return network
+
+
+def _shape(
+    name: str,
+    stored: Any,
+    batch: int | None,
+    shapes: Mapping[str, tuple[int | None, ...]],
+) -> tuple[int | None, ...]:
+    """What the user says, else what is stored, its batch filled in where that was left open."""
+    if name in shapes:
+        return tuple(shapes[name])
+    if stored.rank is None:
+        raise SourceError(
+            f"Input {name!r} has no shape.", f"Give it with --input-shape {name}=DIMS."
+        )
+    if stored.rank == 0:
+        raise SourceError(
+            f"Input {name!r} is a single number without a batch of samples.",
+            "Save a signature with that number built in, or with one for every sample.",
+        )
+    first, *rest = stored.as_list()
+    return (batch if first is None else first, *rest)
 
 
 def _choose(signatures: Mapping[str, Any], asked: str | None, source: Source) -> Any:
@@ -63,8 +103,8 @@ def _choose(signatures: Mapping[str, Any], asked: str | None, source: Source) ->
     return signatures[name]
 
 
-def _nodes(source: Source) -> Iterator[Any]:
-    """Every node of the stored graphs, read from the protobuf: nothing is executed."""
+def _graphs(source: Source) -> Iterator[Any]:
+    """The stored graphs, read from the protobuf: nothing is executed."""
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -76,6 +116,4 @@ def _nodes(source: Source) -> Iterator[Any]:
             f"{source.path}/saved_model.pb is damaged.", "Copy or save it again."
         ) from error
     for graph in stored.meta_graphs:
-        yield from graph.graph_def.node
-        for function in graph.graph_def.library.function:
-            yield from function.node_def
+        yield graph.graph_def

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from mlc.convert.network import Provenance
-from mlc.errors import SourceError
+from mlc.errors import SourceError, first_line
 from mlc.store import tree_digest
 
 __all__ = ["Source", "identify"]
@@ -17,6 +18,8 @@ __all__ = ["Source", "identify"]
 Kind = Literal["keras2", "keras3", "saved_model"]
 
 _MAX_CONFIG_BYTES = 256 * 2**20
+_MAX_BYTES = 8 * 10**9  # weights of 2 GB, the most a graph can hold, with those of an optimizer
+_MAX_RATIO, _MAX_SLACK = 100, 10**8  # Keras does not compress its archives
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _SAVE_WHOLE = "Save the whole model with model.save('model.keras')."
 
@@ -81,23 +84,37 @@ def _archive(path: Path) -> Source:
             names = set(archive.namelist())
             if not {"config.json", "metadata.json"} <= names:
                 raise SourceError(f"{path} is a zip file, but not a .keras archive.", _SAVE_WHOLE)
+            _check_members(path, archive)
             if bad := archive.testzip():
                 raise SourceError(f"{path} is damaged at {bad}.", "Copy or save it again.")
-            config = json.loads(_member(archive, "config.json"))
-            version = str(json.loads(_member(archive, "metadata.json"))["keras_version"])
-    except (zipfile.BadZipFile, EOFError, json.JSONDecodeError, KeyError) as error:
+            config = json.loads(archive.read("config.json"))
+            version = str(json.loads(archive.read("metadata.json"))["keras_version"])
+            for name in sorted(n for n in names if n.endswith(".h5")):
+                _weigh(path, io.BytesIO(archive.read(name)))  # seeking inside a zip is slow
+    except SourceError:
+        raise
+    except Exception as error:  # zipfile, zlib, json and h5py each have their own for damage
         raise SourceError(
-            f"{path} is not a readable .keras archive ({error}): truncated or damaged.",
+            f"{path} is not a readable .keras archive ({first_line(error)}): truncated or damaged.",
             "Copy or save it again.",
         ) from error
-    return Source(path, _generation(version, config), version, "Keras archive", config)
+    return Source(path, _generation(version, config, path), version, "Keras archive", config)
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """One small member, refusing a bomb: the size is checked before anything is unpacked."""
-    if archive.getinfo(name).file_size > _MAX_CONFIG_BYTES:
-        raise SourceError(f"{name} inside {archive.filename} is implausibly large.", _SAVE_WHOLE)
-    return archive.read(name)
+def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse a bomb and files that would land outside, before anything is unpacked."""
+    total = 0
+    for member in archive.infolist():
+        total += member.file_size
+        parts = PurePosixPath(member.filename.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts:
+            raise SourceError(
+                f"{path} holds a file outside itself: {member.filename}.", _SAVE_WHOLE
+            )
+    if total > min(_MAX_BYTES, _MAX_SLACK + _MAX_RATIO * path.stat().st_size):
+        raise SourceError(f"{path} would unpack to {total:,} bytes: implausibly many.", _SAVE_WHOLE)
+    if archive.getinfo("config.json").file_size > _MAX_CONFIG_BYTES:
+        raise SourceError(f"config.json inside {path} is implausibly large.", _SAVE_WHOLE)
 
 
 def _hdf5(path: Path) -> Source:
@@ -107,26 +124,57 @@ def _hdf5(path: Path) -> Source:
         with h5py.File(path, "r") as file:
             if "model_config" not in file.attrs:
                 raise SourceError(
-                    f"{path} holds weights without the model they belong to.", _SAVE_WHOLE
+                    f"{path} holds no model: only weights, or something else than Keras wrote.",
+                    _SAVE_WHOLE,
                 )
-            raw = file.attrs["model_config"]
-            config = json.loads(raw.decode() if isinstance(raw, bytes) else raw)
-            version = file.attrs.get("keras_version", "2.0.0")
-            version = version.decode() if isinstance(version, bytes) else str(version)
-            sizes: list[int] = []
-            file["model_weights"].visititems(
-                lambda _, item: sizes.append(item.size) if isinstance(item, h5py.Dataset) else None
-            )
-    except (OSError, KeyError, json.JSONDecodeError, RuntimeError) as error:
+            config = json.loads(_text(file.attrs["model_config"]))
+            version = _text(file.attrs.get("keras_version", ""))
+        parameters = _weigh(path, path, "model_weights")
+    except SourceError:
+        raise
+    except Exception as error:  # h5py raises whatever it meets in damaged bytes
         raise SourceError(
-            f"{path} cannot be read as HDF5: it is truncated or damaged.", "Copy or save it again."
+            f"{path} cannot be read as HDF5 ({first_line(error)}): truncated or damaged.",
+            "Copy or save it again.",
         ) from error
-    return Source(path, _generation(version, config), version, "HDF5", config, sum(sizes))
+    kind = _generation(version, config, path)
+    return Source(path, kind, version or kind[-1], "HDF5", config, parameters)
 
 
-def _generation(version: str, config: dict[str, Any]) -> Literal["keras2", "keras3"]:
+def _text(attribute: Any) -> str:
+    return attribute.decode() if isinstance(attribute, bytes) else str(attribute)
+
+
+def _weigh(path: Path, stored: Any, group: str = "/") -> int:
+    """Count the elements of all weights, which must be in the file itself.
+
+    HDF5 can name other files to take data from: a model could so carry off the user's own.
+    """
+    import h5py
+
+    sizes = []
+
+    def see(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            if item.is_virtual or item.external:
+                raise SourceError(f"{path} takes {name} from another file.", _SAVE_WHOLE)
+            sizes.append(item.size)
+
+    def see_link(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            raise SourceError(f"{path} takes {name} from another file.", _SAVE_WHOLE)
+
+    with h5py.File(stored, "r") as file:
+        file.visititems_links(see_link)
+        file[group].visititems(see)
+    return sum(sizes)
+
+
+def _generation(version: str, config: Any, path: Path) -> Literal["keras2", "keras3"]:
     """Keras 3 writes a `module` beside every class name; older files that do not tell a version don't."""
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise SourceError(f"The model configuration in {path} is none of Keras.", _SAVE_WHOLE)
     major = version.split(".")[0]
-    if major.isdigit():
+    if major.isdecimal():
         return "keras3" if int(major) >= 3 else "keras2"
     return "keras3" if "module" in config else "keras2"
