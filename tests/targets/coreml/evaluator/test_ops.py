@@ -1016,14 +1016,14 @@ def sigmoid(x: Array) -> Array:
 
 
 def lstm(ih: Array, hh: Array, b: Array, h: Array, c: Array, x: Array, p: Array | None = None,
-         outer: Any = np.tanh) -> tuple[Array, Array, Array]:  # fmt: skip
+         outer: Any = np.tanh, clip: float = np.inf) -> tuple[Array, Array, Array]:  # fmt: skip
     """MIL's formulas: gates stacked input, forget, output, cell."""
     pi, pf, po = (0, 0, 0) if p is None else np.split(p, 3)
     steps = []
     for step in x:
         i, f, o, z = np.split(step @ ih.T + h @ hh.T + b, 4, -1)
         i, f = sigmoid(i + pi * c), sigmoid(f + pf * c)
-        c = f * c + i * np.tanh(z)
+        c = np.clip(f * c + i * np.tanh(z), -clip, clip)
         h = sigmoid(o + po * c) * outer(c)
         steps.append(h)
     return np.stack(steps), h, c
@@ -1073,6 +1073,30 @@ case(
     "lstm bidirectional state",
     lambda mb, v: mb.lstm(x=v.s, **BOTH)[1],
     lambda: np.concatenate([lstm(*FORWARD, S)[1], lstm(*BEHIND, S[::-1])[1]], -1),
+)
+
+case(
+    "lstm clipped, bidirectional, peephole",
+    lambda mb, v: mb.lstm(
+        x=v.s, **BOTH, peephole=GATES["p"], clip=np.float32(0.2), output_sequence=True
+    )[0],
+    lambda: np.concatenate(
+        [
+            lstm(*FORWARD, S, GATES["p"], clip=0.2)[0],
+            lstm(*BEHIND, S[::-1], clip=0.2)[0][::-1],
+        ],
+        -1,
+    ),
+)
+case(
+    "lstm clipped, last step",
+    lambda mb, v: mb.lstm(x=v.s, **ONE, clip=np.float32(0.2), direction="reverse")[0],
+    lambda: lstm(*FORWARD, S[::-1], clip=0.2)[1][None],
+)
+case(
+    "lstm hard sigmoid",
+    lambda mb, v: mb.lstm(x=v.s, **ONE, activation="hard_sigmoid", output_sequence=True)[0],
+    lambda: lstm(*FORWARD, S, outer=lambda c: np.clip(0.2 * c + 0.5, 0, 1))[0],
 )
 
 

@@ -17,28 +17,44 @@ __all__: list[str] = []
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# MIL does not say which slope and offset its hard sigmoid, nor which factors its scaled tanh have.
-_ACTIVATIONS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "linear": "Affine"}
+# MIL's name of an activation -> ONNX's, with its slope and offset where it has any. MIL gives those of
+# the hard sigmoid and the factors of the scaled tanh (1, so that it is the plain one) in its tests only.
+_ACTIVATIONS: dict[str, tuple[str, tuple[float, float] | None]] = {
+    "sigmoid": ("Sigmoid", None),
+    "tanh": ("Tanh", None),
+    "scaled_tanh": ("Tanh", None),
+    "relu": ("Relu", None),
+    "linear": ("Affine", (1.0, 0.0)),
+    "hard_sigmoid": ("HardSigmoid", (0.2, 0.5)),
+    "sigmoid_hard": ("HardSigmoid", (0.2, 0.5)),
+}
 
 
-def _activation(op: Call, parameter: str) -> str:
-    name = op.text(parameter)
-    if name not in _ACTIVATIONS:
-        raise op.unsupported(parameter, name)
-    return _ACTIVATIONS[name]
+def _activations(op: Call, parameters: Sequence[str], directions: int = 1) -> dict[str, Any]:
+    """The activations of one direction, repeated for each, as ONNX attributes."""
+    named = [op.text(parameter) for parameter in parameters]
+    for name, parameter in zip(named, parameters, strict=True):
+        if name not in _ACTIVATIONS:
+            raise op.unsupported(parameter, name)
+    chosen = [_ACTIVATIONS[name] for name in named] * directions
+    shaped = [numbers for _, numbers in chosen if numbers]
+    attributes: dict[str, Any] = {"activations": [name for name, _ in chosen]}
+    if shaped:
+        attributes["activation_alpha"] = [alpha for alpha, _ in shaped]
+        attributes["activation_beta"] = [beta for _, beta in shaped]
+    return attributes
 
 
-def _activations(names: list[str], directions: int = 1) -> dict[str, Any]:
-    """ONNX attributes. Its affine function (MIL's "linear") has no default slope and offset."""
-    names = names * directions
-    linear = names.count("Affine")
-    if not linear:
-        return {"activations": names}
-    return {
-        "activations": names,
-        "activation_alpha": [1.0] * linear,
-        "activation_beta": [0.0] * linear,
-    }
+def _activated(graph: Graph, op: Call, parameter: str, name: str) -> str:
+    """An activation as an op of its own."""
+    kind = op.text(parameter)
+    if kind not in _ACTIVATIONS:
+        raise op.unsupported(parameter, kind)
+    onnx, numbers = _ACTIVATIONS[kind]
+    if onnx == "Affine":
+        return name
+    alpha, beta = numbers or (None, None)
+    return graph.node(onnx, name, alpha=alpha, beta=beta)
 
 
 def _reordered(stacked: Array, order: Sequence[int]) -> Array:
@@ -105,12 +121,9 @@ def lstm(graph: Graph, op: Call) -> Sequence[str]:
     if len(suffixes) == 1:
         op.irrelevant("weight_ih_back", "weight_hh_back", "bias_back", "peephole_back")
     if "clip" in op:
-        raise op.unsupported("clip", "MIL does not say what exactly is clipped")
+        return _lstm_by_steps(graph, op, suffixes, direction)
     inputs, states, biases = _weights(op, suffixes, (0, 2, 1, 3))
     hidden, width = states.shape[-1], len(suffixes) * states.shape[-1]
-    activations = [
-        _activation(op, p) for p in ("recurrent_activation", "cell_activation", "activation")
-    ]
     steps, last_h, last_c = graph.nodes(
         "LSTM",
         3,
@@ -124,7 +137,9 @@ def lstm(graph: Graph, op: Call) -> Sequence[str]:
         _peepholes(graph, op, suffixes, hidden),
         hidden_size=hidden,
         direction=direction,
-        **_activations(activations, len(suffixes)),
+        **_activations(
+            op, ("recurrent_activation", "cell_activation", "activation"), len(suffixes)
+        ),
     )
     final = _side_by_side(graph, last_h, width)
     return [
@@ -132,6 +147,80 @@ def lstm(graph: Graph, op: Call) -> Sequence[str]:
         final,
         _side_by_side(graph, last_c, width),
     ]
+
+
+def _lstm_by_steps(
+    graph: Graph, op: Call, suffixes: Sequence[str], direction: str
+) -> Sequence[str]:
+    """LSTM with `clip`, written out step by step.
+
+    MIL limits the cell state to ±clip when it is made (so its tests say); ONNX's LSTM would limit what
+    goes into the activations.
+    """
+    halves = [
+        _direction_by_steps(graph, op, number, suffix, direction == "reverse" or number == 1)
+        for number, suffix in enumerate(suffixes)
+    ]
+    joined = [
+        parts[0] if len(parts) == 1 else graph.node("Concat", *parts, axis=-1)
+        for parts in zip(*halves, strict=True)
+    ]
+    steps, last_h, last_c = joined
+    if not op.flag("output_sequence"):
+        steps = graph.node("Unsqueeze", last_h, graph.ints([0]))
+    return [steps, last_h, last_c]
+
+
+def _direction_by_steps(
+    graph: Graph, op: Call, number: int, suffix: str, backwards: bool
+) -> tuple[str, str, str]:
+    """All steps [steps, batch, hidden] of one direction, and its last two states [batch, hidden]."""
+    weight = np.asarray(op.constant("weight_ih" + suffix)).T
+    recurrent = np.asarray(op.constant("weight_hh" + suffix)).T
+    hidden = len(recurrent)
+    given_bias, given_peephole = op.constant("bias" + suffix), op.constant("peephole" + suffix)
+    bias = np.zeros(4 * hidden, np.float32) if given_bias is None else np.asarray(given_bias)
+    peephole = (
+        np.zeros(3 * hidden, np.float32) if given_peephole is None else np.asarray(given_peephole)
+    )
+    own = [graph.ints([number * hidden]), graph.ints([(number + 1) * hidden]), graph.ints([1])]
+    h0, c0 = (graph.node("Slice", op.tensor(p), *own) for p in ("initial_h", "initial_c"))
+    limit = abs(op.number("clip"))
+    low, high = graph.constant(np.float32(-limit)), graph.constant(np.float32(limit))
+    h, c, x = graph.fresh("h"), graph.fresh("c"), graph.fresh("x")
+
+    def gate(name: str, parameter: str, place: int, cell: str) -> str:
+        peep = graph.constant(peephole[place * hidden : (place + 1) * hidden])
+        return _activated(
+            graph, op, parameter, graph.node("Add", name, graph.node("Mul", cell, peep))
+        )
+
+    def step() -> list[tuple[str, str]]:
+        product = graph.node("MatMul", x, graph.constant(weight))
+        product = graph.node("Add", product, graph.node("MatMul", h, graph.constant(recurrent)))
+        product = graph.node("Add", product, graph.constant(bias))
+        i, f, o, z = graph.nodes("Split", 4, product, axis=-1, num_outputs=4)
+        forgotten = graph.node("Mul", gate(f, "recurrent_activation", 1, c), c)
+        new = _activated(graph, op, "cell_activation", z)
+        added = graph.node("Mul", gate(i, "recurrent_activation", 0, c), new)
+        cell = graph.node("Clip", graph.node("Add", forgotten, added), low, high)
+        shown = _activated(graph, op, "activation", cell)
+        state = graph.node("Mul", gate(o, "recurrent_activation", 2, cell), shown)
+        return [(state, "float32"), (cell, "float32"), (state, "float32")]
+
+    body = graph.nested([(h, "float32"), (c, "float32"), (x, "float32")], step)
+    last_h, last_c, steps = graph.nodes(
+        "Scan",
+        3,
+        h0,
+        c0,
+        op.tensor("x"),
+        body=body,
+        num_scan_inputs=1,
+        scan_input_directions=[int(backwards)],
+        scan_output_directions=[int(backwards)],
+    )
+    return steps, last_h, last_c
 
 
 def _peepholes(graph: Graph, op: Call, suffixes: Sequence[str], hidden: int) -> str:
@@ -162,7 +251,7 @@ def rnn(graph: Graph, op: Call) -> Sequence[str]:
         _per_direction(graph, op.tensor("initial_h"), 1, hidden),
         hidden_size=hidden,
         direction=_direction(op, ("forward", "reverse")),
-        **_activations([_activation(op, "activation")]),
+        **_activations(op, ("activation",)),
     )
     final = _side_by_side(graph, last, hidden)
     return [_sequence(graph, op, steps, final, hidden), final]
@@ -198,7 +287,7 @@ def gru(graph: Graph, op: Call) -> Sequence[str]:
         _per_direction(graph, op.tensor("initial_h"), 1, hidden),
         hidden_size=hidden,
         direction=_direction(op, ("forward", "reverse")),
-        **_activations([_activation(op, "recurrent_activation"), _activation(op, "activation")]),
+        **_activations(op, ("recurrent_activation", "activation")),
         linear_before_reset=int(after),
     )
     final = _side_by_side(graph, last, hidden)
