@@ -14,6 +14,7 @@ from mlc.optimize.recipe import Precision, Recipe
 from mlc.targets.target import Calibration, Emission, Options
 from mlc.targets.tfjs import stock
 from mlc.targets.tfjs.optimize import optimize
+from mlc.targets.tfjs.per_channel import SCALES, split_scales
 
 __all__ = ["emit"]
 
@@ -25,8 +26,8 @@ _STORED: dict[Precision, str] = {"float16": "float16", "int8": "uint8"}
 _NOTES: dict[Precision, str] = {
     "float16": "TF.js weights are stored as float16 and expanded to float32 at load; "
     "it computes in float32.",
-    "int8": "TF.js weights are stored as uint8, per tensor, and expanded to float32 at load; "
-    "it computes in float32.",
+    "int8": "TF.js weights are stored as uint8, kernels with a scale per output channel, and expanded "
+    "to float32 in the browser; it computes in float32.",
 }
 
 
@@ -46,6 +47,8 @@ def emit(
 
     names = [spec.name for spec in network.inputs], [spec.name for spec in network.outputs]
     graph_def = optimize(tf.compat.v1.GraphDef.FromString(network.graph), *names)
+    if recipe.weights == "int8":
+        split_scales(graph_def)
     (weights,) = stock.conversion().extract_weights(graph_def)
     for weight in weights:
         weight["data"] = _as_tfjs_holds(weight["data"])
@@ -90,7 +93,8 @@ def _storage(weights: list[dict[str, Any]], precision: Precision) -> dict[str, l
         largest = np.abs(data).max(initial=0.0)
         return precision == "int8" or half.tiny <= largest <= half.max or largest == 0
 
-    return {_STORED[precision]: [w["name"] for w in weights if fits(w["data"])]}
+    names = [w["name"] for w in weights if fits(w["data"]) and not w["name"].endswith(SCALES)]
+    return {_STORED[precision]: names}
 
 
 def _model(network: Network, graph_def: Any, manifest: list[dict[str, Any]]) -> dict[str, Any]:

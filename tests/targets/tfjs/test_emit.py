@@ -69,7 +69,7 @@ def test_the_emission_says_what_became_of_int8(tmp_path: Path) -> None:
     tiny = network(perceptron(), TensorSpec("x", (1, 4), "float32"))
     emission = tfjs.emit(tiny, named("int8"), None, Options(), tmp_path / "out")
     assert emission.precision == "int8 weights"
-    assert "stored as uint8, per tensor, and expanded to float32 at load" in emission.notes[0]
+    assert "stored as uint8, kernels with a scale per output channel" in emission.notes[0]
     assert not tfjs.emit(tiny, named("fp32"), None, Options(), tmp_path / "plain").notes
 
 
