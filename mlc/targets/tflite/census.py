@@ -22,7 +22,7 @@ class Census:
 
     parameters: int
     float_parameters: int  # float32
-    weights: Precision  # the narrowest format that a weight tensor has
+    weights: Precision  # the narrowest format that a tenth of the parameters has
     activations: Precision
     op_count: int
     float_op_count: int
@@ -54,10 +54,11 @@ def count(model: Any) -> Census:
             if any(type_name(graph.tensors[i].type) == "float32" for i in ends):
                 float_ops[name] += 1
 
+    enough = max(1, sizes.total() / 10)
     weights: Precision = "float32"
-    if any(sizes[kind] for kind in _INTEGER):
+    if sum(sizes[kind] for kind in _INTEGER) >= enough:
         weights = "int8"
-    elif sizes["float16"]:
+    elif sizes["float16"] >= enough:
         weights = "float16"
     return Census(
         parameters=sum(sizes.values()),

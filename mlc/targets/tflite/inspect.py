@@ -20,6 +20,7 @@ def inspect(path: Path) -> Summary:
     """Read inputs, outputs, operations, parameters and metadata."""
     model = flatbuffer.parse(path.read_bytes())
     main = model.subgraphs[0]
+    census = count(model)
     signatures: list[Any] = model.signatureDefs or []
     signature = signatures[0] if len(signatures) == 1 else None
     return Summary(
@@ -27,7 +28,8 @@ def inspect(path: Path) -> Summary:
         inputs=_specs(main, main.inputs, signature.inputs if signature else ()),
         outputs=_specs(main, main.outputs, signature.outputs if signature else ()),
         ops=dict(flatbuffer.histogram(model).most_common()),
-        parameters=count(model).parameters,
+        parameters=census.parameters,
+        weights=census.weights,
         metadata=_metadata(model),
     )
 

@@ -80,12 +80,22 @@ def open(path: Path) -> LiteRT:
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
     # LiteRT trusts offsets that point outside of the file; our own reading finds them.
-    flatbuffer.parse(data)
+    _refuse_flex(flatbuffer.parse(data))
     try:
         interpreter = Interpreter(model_content=data, num_threads=THREADS)
     except (RuntimeError, ValueError) as error:
         raise UnverifiableError(f"LiteRT refuses {path.name}: {_line(error)}") from error
     return LiteRT(interpreter)
+
+
+def _refuse_flex(model: Any) -> None:
+    """Refuse what LiteRT would look for in TensorFlow: where that is loaded too, the process dies."""
+    flex = [n.removeprefix("custom:Flex") for n in flatbuffer.histogram(model) if ":Flex" in n]
+    if flex:
+        raise UnverifiableError(
+            f"The file needs TensorFlow's Flex library for {', '.join(sorted(flex))}.",
+            "Phones lack it by default, and LiteRT here has none: convert without SELECT_TF_OPS.",
+        )
 
 
 def _named(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
