@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +63,7 @@ class Evaluator:
             _input_spec(value.name, value.type, self.images) for value in self._program.block.inputs
         )
         self._outputs = [
-            (
-                name,
-                onnx,
-                Type("float32", type_.shape) if mode == "float32" and type_.is_float else type_,
-            )
+            (name, onnx, replace(type_, dtype="float32") if self._widens(type_) else type_)
             for name, onnx, type_ in _outputs(self._program, self._graph)
         ]
         self.outputs = tuple(
@@ -106,6 +102,10 @@ class Evaluator:
     def close(self) -> None:
         """Give the memory back."""
         self._running = self._tracing = None
+
+    def _widens(self, type_: Type) -> bool:
+        """Whether a result comes as float32 although the program declares another float type."""
+        return self.mode == "float32" and type_.is_float
 
     def _open(self, wanted: Sequence[tuple[str, Type]]) -> Any:
         return _session(
@@ -192,22 +192,36 @@ def _session(model: Any) -> Any:
     options.log_severity_level = 4  # failures come as exceptions
     options.use_deterministic_compute = True
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(),
-        options,
-        providers=["CPUExecutionProvider"],
-        disabled_optimizers=_DISABLED,
+    try:
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=_DISABLED,
+        )
+    except _failures() as error:
+        raise UnverifiableError(f"The lowered program is not valid: {error}") from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What onnxruntime raises when it refuses a model or a kernel fails. It has no common base class."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+    return (
+        errors.Fail,
+        errors.InvalidArgument,
+        errors.InvalidGraph,
+        errors.NotImplemented,
+        errors.RuntimeException,
     )
 
 
 def _run(session: Any, feeds: Mapping[str, Array]) -> list[Array]:
     """Run; a failure of a kernel names the op and is no verdict on the numbers."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
-
     wanted = {i.name for i in session.get_inputs()}
     try:
         return list(session.run(None, {n: a for n, a in feeds.items() if n in wanted}))
-    except (errors.Fail, errors.InvalidArgument, errors.RuntimeException) as error:
+    except _failures() as error:
         raise UnverifiableError(f"The program cannot be executed on these data: {error}") from error
 
 

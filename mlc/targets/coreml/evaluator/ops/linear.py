@@ -39,7 +39,10 @@ def matmul(graph: Graph, op: Call) -> str:
     operands = []
     for parameter in ("x", "y"):
         name = _swapped(graph, op, parameter, op.flag(f"transpose_{parameter}"))
-        if op.result.is_float and not op[parameter].type.is_float:
+        real = op[parameter].type.is_float
+        if real and not op.result.is_float:
+            raise op.unsupported(parameter, "real numbers where the result is of integers")
+        if op.result.is_float and not real:
             name = graph.cast(name, "float32")
         operands.append(name)
     return graph.node("MatMul", *operands)
