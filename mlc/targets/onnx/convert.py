@@ -11,7 +11,9 @@ from mlc.convert.network import Network, TensorSpec
 from mlc.errors import UnsupportedError
 from mlc.targets.onnx.canonical import canonical
 from mlc.targets.onnx.graphs import all_graphs
+from mlc.targets.onnx.invariants import hoist_invariants
 from mlc.targets.onnx.missing import HANDLERS
+from mlc.targets.onnx.recurrent import restore_sums
 
 __all__ = ["convert", "rebuilt"]
 
@@ -21,9 +23,11 @@ def convert(network: Network, opset: int) -> Any:
     import tf2onnx
 
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
+    graph_def = _inlined(network)
+    restore_sums(graph_def)
     try:
         model, _ = tf2onnx.convert.from_graph_def(
-            _inlined(network),
+            graph_def,
             input_names=[f"{s.name}:0" for s in network.inputs],
             output_names=[f"{s.name}:0" for s in network.outputs],
             opset=opset,
@@ -36,6 +40,7 @@ def convert(network: Network, opset: int) -> Any:
             "A higher --opset may have what is missing.",
         ) from error
     _refuse_foreign_ops(model, opset)
+    hoist_invariants(model)
     return rebuilt(model, network, suffix=":0")
 
 

@@ -85,4 +85,7 @@ def _notes(recipe: Recipe, calibrated: bool, census: Census) -> tuple[str, ...]:
         notes.append(
             "Without calibration data activations stay float32; give --data for integer kernels."
         )
+    elif recipe.activations == "int8" and census.float_products:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(census.float_products.items()))
+        notes.append(f"Computed in float32, having no integer kernel: {kinds}.")
     return tuple(notes)

@@ -4,9 +4,9 @@ onnxruntime's and onnxconverter-common's converters do not look into subgraphs a
 every border; this one knows one rule. Every float tensor has one precision in which it is computed,
 and a cast where a reader wants the other:
 
-* nodes in `_KEPT`, and nodes with subgraphs (with all that is inside), stay in float32;
+* nodes in `_KEPT`, and nodes with subgraphs (with all that is inside), compute in float32;
 * so do the inputs in `_KEPT_INPUTS`, whose type ONNX fixes;
-* everything else is float16.
+* everything else is float16, and so are large constants, whoever reads them.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ _KEPT = frozenset(
 )
 _KEPT_INPUTS = {"Resize": (1, 2)}
 _LIMIT = float(np.finfo(np.float16).max)
+_LARGE = 1024  # elements; a smaller constant saves less than its cast costs
 _SMALLEST = 2.0**-24  # of float16; an epsilon that became 0 would divide by zero
 
 
@@ -51,8 +52,6 @@ class _Half:
 
 def halve(model: Any) -> int:
     """Rewrite in place; answer how many constants were beyond float16 and had to be clamped."""
-    import onnx
-
     graph = model.graph
     state = _Half(graph, _float_tensors(model), {t.name: t for t in graph.initializer})
     for spec in graph.input:
@@ -87,21 +86,26 @@ def halve(model: Any) -> int:
 
     del graph.node[:]
     graph.node.extend(state.nodes)
-    kept_constants = [t for t in graph.initializer if t.name not in state.floats]
-    kept_constants += [state.constants[n] for n in state.single if n in state.constants]
-    kept_constants += [_halved(state, n) for n in state.half if n in state.constants]
-    copies = [onnx.TensorProto.FromString(t.SerializeToString()) for t in kept_constants]
+    computed = {name for node in graph.node for name in node.output}
+    constants = [
+        tensor
+        for name, tensor in state.constants.items()
+        if name not in state.floats or (name in state.single and name not in computed)
+    ]
+    constants += [_halved(state, name) for name in state.half if name in state.constants]
     del graph.initializer[:]
-    graph.initializer.extend(copies)
+    graph.initializer.extend(constants)
     return state.clamped
 
 
 def _single(state: _Half, name: str) -> str:
     """The float32 version, under the tensor's own name; subgraphs and outputs rely on that."""
     if name not in state.single:
-        state.single[name] = name
         if name not in state.constants:
             state.nodes.append(_cast(state.half[name], name, half=False))
+        elif np.prod(state.constants[name].dims) >= _LARGE:
+            state.nodes.append(_cast(_half(state, name), name, half=False))
+        state.single[name] = name
     return state.single[name]
 
 

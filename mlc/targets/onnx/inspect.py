@@ -25,6 +25,7 @@ def inspect(path: Path) -> Summary:
         outputs=tuple(_spec(v) for v in model.graph.output),
         ops=dict(census.ops.most_common()),
         parameters=census.parameters.total(),
+        weights=census.weights,
         metadata={p.key: p.value for p in model.metadata_props} or _producer(model),
     )
 
