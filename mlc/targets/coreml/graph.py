@@ -156,6 +156,10 @@ class Body:
         self.nodes = {name: node for name, node in self.nodes.items() if name in needed}
         self.calls = {key: body for key, body in self.calls.items() if key[0] in needed}
 
+    def infer_again(self) -> None:
+        """Forget shapes that were inferred before a rewrite which makes them better known."""
+        self._snapshot = None
+
     def _imported(self) -> Any:
         import tensorflow as tf
 

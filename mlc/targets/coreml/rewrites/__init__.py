@@ -22,6 +22,7 @@ from mlc.targets.coreml.rewrites.expm1 import expm1
 from mlc.targets.coreml.rewrites.finite_masks import finite_masks
 from mlc.targets.coreml.rewrites.inline_calls import inline_calls
 from mlc.targets.coreml.rewrites.loop_counters import loop_counters
+from mlc.targets.coreml.rewrites.native_lstm import native_lstm
 from mlc.targets.coreml.rewrites.request import Request
 from mlc.targets.coreml.rewrites.resize_by_matrix import resize_by_matrix
 from mlc.targets.coreml.rewrites.resize_nearest import resize_nearest
@@ -49,7 +50,9 @@ PIPELINE: tuple[Callable[[Program, Request], None], ...] = (
     finite_masks,
     # Types: after the rewrites that bring casts of their own.
     cast_to_bool,
-    # Loops last: no rewrite above needs to know how coremltools wants their variables.
+    # Recurrences that Core ML has an op for; what is left of loops comes last, so that no rewrite above
+    # needs to know how coremltools wants their variables.
+    native_lstm,
     loop_counters,
 )
 
