@@ -49,7 +49,7 @@ def main() -> int:
             "  top-1    share of the labelled samples that are answered right\n"
             "  max err  largest difference of any output value from the original's\n"
             "  SQNR     how far the error is below the signal, in dB: 20 and more is usual for int8\n"
-            "  latency  time of a run on this computer against the original in TensorFlow; a phone differs\n"
+            "  latency  time of a run on this computer against the original; a phone differs\n"
             "  state    verified: the file was loaded from disk, run, and compared",
             border_style="dim",
         )
