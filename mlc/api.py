@@ -36,7 +36,8 @@ def build(
     Returns the report, whose `rows` tell of failed targets; raises `MlcError` where nothing can be built.
     """
     live = not isinstance(source, (str, Path))
-    path = Path(f"{source.name}.keras") if live else Path(source)
+    name = str(getattr(source, "name", type(source).__name__))
+    path = Path(f"{name}.keras") if live else Path(source)
     names = targets if isinstance(targets, str) or targets is None else ",".join(targets)
     resolved = resolve(
         path,

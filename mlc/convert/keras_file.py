@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 
 from mlc.convert.freeze import check_names, freeze
 from mlc.convert.network import Description, Network, Provenance, TensorSpec
-from mlc.convert.source import Source
+from mlc.convert.source import Source, stored_weights
 from mlc.convert.trust import check_config, check_graph
 from mlc.errors import SourceError, UntrustedError, first_line
 
@@ -24,6 +25,18 @@ class Loader:
     library: str
     title: str
 
+
+_SAVE_AGAIN = "Save the model again with the Keras version that made it."
+
+# How the two libraries say that a class or function is not theirs.
+_UNKNOWN = (
+    "Unknown layer",
+    "Unknown object",
+    "Unknown activation function",
+    "Could not interpret activation",
+    "Could not locate class",
+    "Could not locate function",
+)
 
 _HALF = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16"}
 
@@ -81,7 +94,13 @@ def freeze_model(
 
     `batch` replaces the first dimension of every input (None leaves it open); `shapes` gives whole
     shapes for inputs by name, for models that do not know theirs.
+
+    Raises `SourceError` for what is no Keras model, or cannot be run on such inputs.
     """
+    if not (callable(model) and hasattr(model, "_flatten_layers")):
+        raise SourceError(
+            f"A {type(model).__name__} is no Keras model.", "Give a path, or a model of Keras."
+        )
     inputs = _inputs(model, batch, shapes or {})
     structure = _input_structure(model, [s.name for s in inputs])
 
@@ -132,30 +151,49 @@ def _legacy_objects() -> dict[str, Any]:
 
 
 def _verify(model: Any, source: Source) -> None:
-    """The loaded model must be the stored one: same input shapes, same number of weights."""
+    """The loaded model must be the stored one: same input shapes, same weights."""
     stored = _stored_input_shapes(source.config)
     loaded = [tuple(t.shape) for t in getattr(model, "inputs", None) or []]
     if stored and loaded and sorted(stored, key=str) != sorted(loaded, key=str):
         raise SourceError(
             f"{source.path.name} states input shapes {stored}, but loading gave {loaded}.",
-            "Save the model again with the Keras version that made it.",
+            _SAVE_AGAIN,
         )
-    if source.stored_parameters is not None:
-        count = sum(int(w.shape.num_elements() or 1) for w in _weights(model))
-        if count != source.stored_parameters:
-            raise SourceError(
-                f"{source.path.name} stores {source.stored_parameters:,} weights, "
-                f"but loading gave {count:,}.",
-                "Save the model again with the Keras version that made it.",
-            )
+    weights = _weights(model)
+    if source.container == "HDF5":
+        _verify_count(weights, source)
+    elif not {_digest(weight) for weight in weights} <= stored_weights(source):
+        raise SourceError(
+            f"Loading {source.path.name} gave other weights than it stores.", _SAVE_AGAIN
+        )
+
+
+def _verify_count(weights: list[Any], source: Source) -> None:
+    """Keras 2 converts some weights while loading (CuDNN, Theano): only their number must be right.
+
+    A file stores a layer twice that is part of two nested models.
+    """
+    count = sum(weight.size for weight in weights)
+    if count != source.stored_parameters and (
+        {_digest(weight) for weight in weights} != stored_weights(source)
+    ):
+        raise SourceError(
+            f"{source.path.name} stores {source.stored_parameters:,} weights, "
+            f"but loading gave {count:,}.",
+            _SAVE_AGAIN,
+        )
 
 
 def _weights(model: Any) -> list[Any]:
-    """All weights but the seeds of random layers, as TensorFlow variables."""
-    weights = [getattr(w, "value", w) for w in model.weights]
+    """All weights but the seeds of random layers, as numpy arrays."""
     import tensorflow as tf
 
-    return [tf.convert_to_tensor(w() if callable(w) else w) for w in weights]
+    weights = [getattr(w, "value", w) for w in model.weights]
+    return [tf.convert_to_tensor(w() if callable(w) else w).numpy() for w in weights]
+
+
+def _digest(weight: Any) -> str:
+    return hashlib.sha256(weight.tobytes()).hexdigest()
 
 
 def _stored_input_shapes(config: dict[str, Any]) -> list[tuple[int | None, ...]]:
@@ -284,15 +322,36 @@ def _explained(source: Source, loader: Loader, refusal: Exception) -> SourceErro
     if isinstance(refusal, SourceError):
         return refusal
     text = str(refusal)
-    for phrase in ("Unknown layer", "Could not locate class", "Unknown activation function",
-                   "Could not interpret activation", "Could not locate function"):  # fmt: skip
-        if phrase in text:
-            return UntrustedError(
-                f"{source.path.name} needs code that is not in it: {first_line(refusal)}",
-                "Give the Python module that defines it with --custom-objects MODULE.",
-            )
+    if any(phrase in text for phrase in _UNKNOWN):
+        match = re.search(r"(?:Unknown|not locate) (layer|class|object|metric):? '(\w+)'", text)
+        functions = sorted(_own_functions(source.config))
+        name = (
+            f"the {match[1]} {match[2]}" if match else ", ".join(functions) or first_line(refusal)
+        )
+        return UntrustedError(
+            f"{source.path.name} needs {name}, which is neither part of Keras nor in the file.",
+            "Name the Python module that defines it with --custom-objects MODULE.",
+        )
+    innermost = text.rpartition("Exception encountered: ")[2]
     return SourceError(
         f"{loader.title} cannot load {source.path.name} (saved by Keras {source.version}): "
-        f"{first_line(refusal)}",
+        f"{first_line(ValueError(innermost))}",
         "--debug shows the whole message; saving the model again often helps.",
     )
+
+
+def _own_functions(node: Any) -> set[str]:
+    """Functions that a config names as Python's or Keras's own, but that Keras does not have."""
+    if isinstance(node, list):
+        return set().union(*map(_own_functions, node))
+    if not isinstance(node, dict):
+        return set()
+    found = set().union(*map(_own_functions, node.values()))
+    names = [node.get("config") if node.get("class_name") == "function" else node.get("activation")]
+    import keras
+
+    return found | {
+        f"the function {name}"
+        for name in names
+        if isinstance(name, str) and not hasattr(keras.activations, name)
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -13,7 +14,7 @@ from mlc.convert.network import Provenance
 from mlc.errors import SourceError, first_line
 from mlc.store import tree_digest
 
-__all__ = ["Source", "identify"]
+__all__ = ["Source", "identify", "stored_weights"]
 
 Kind = Literal["keras2", "keras3", "saved_model"]
 
@@ -152,22 +153,46 @@ def _weigh(path: Path, stored: Any, group: str = "/") -> int:
     """
     import h5py
 
-    sizes = []
-
-    def see(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            if item.is_virtual or item.external:
-                raise SourceError(f"{path} takes {name} from another file.", _SAVE_WHOLE)
-            sizes.append(item.size)
+    outside, sizes = [], []
 
     def see_link(name: str, link: Any) -> None:
         if isinstance(link, h5py.ExternalLink):
-            raise SourceError(f"{path} takes {name} from another file.", _SAVE_WHOLE)
+            outside.append(name)
+
+    def see(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            sizes.append(item.size)
+            if item.is_virtual or item.external:
+                outside.append(name)
 
     with h5py.File(stored, "r") as file:
         file.visititems_links(see_link)
         file[group].visititems(see)
+    if outside:
+        raise SourceError(f"{path} takes {outside[0]} from another file.", _SAVE_WHOLE)
     return sum(sizes)
+
+
+def stored_weights(source: Source) -> set[str]:
+    """SHA-256 of every stored array, to see that what was loaded is what is stored."""
+    import h5py
+
+    digests = set()
+
+    def see(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            digests.add(hashlib.sha256(item[()].tobytes()).hexdigest())
+
+    if source.container == "HDF5":
+        with h5py.File(source.path, "r") as file:
+            file["model_weights"].visititems(see)
+        return digests
+    with zipfile.ZipFile(source.path) as archive:
+        for name in archive.namelist():
+            if name.endswith(".h5"):
+                with h5py.File(io.BytesIO(archive.read(name)), "r") as file:
+                    file.visititems(see)
+    return digests
 
 
 def _generation(version: str, config: Any, path: Path) -> Literal["keras2", "keras3"]:

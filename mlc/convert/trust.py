@@ -136,8 +136,8 @@ def _findings(node: Any, where: str = "model") -> Iterator[_Finding]:
 def _called(kind: Any, config: dict[str, Any]) -> str | None:
     """What a layer of Keras 2 calls that does more than compute; None for every other layer."""
     if kind in ("TFOpLambda", "SlicingOpLambda"):
-        name = str(config.get("function"))
-        return None if _computes(name) else f"a call of {name}"
+        name = config.get("function")
+        return None if isinstance(name, str) and _computes(name) else f"a call of {name}"
     if kind == "ClassMethod":
         name = str(config.get("cls_symbol"))
         return None if name in ("RaggedTensor", "SparseTensor") else f"a call of {name}"
@@ -151,5 +151,5 @@ def _called(kind: Any, config: dict[str, Any]) -> str | None:
 def _computes(name: str) -> bool:
     room, *rest = name.removeprefix("compat.v1.").split(".")
     if not rest:
-        return not _NOT_COMPUTING.search(room)
+        return bool(room) and not _NOT_COMPUTING.search(room)
     return room in _COMPUTING or (room, rest[0]) in _COMPUTING_PAIRS
