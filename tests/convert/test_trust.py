@@ -382,7 +382,7 @@ def test_initializers_stay_inside_their_graph_too(op: str, tmp_path: Path, marke
     function = tf.function(lambda x: {"y": x * 2}, input_signature=specs, autograph=False)
     tf.saved_model.save(module, str(tmp_path / "m"), signatures=function)
     marker.unlink(missing_ok=True)
-    with pytest.raises(UntrustedError, match="m runs (WriteFile|SaveV2)"):
+    with pytest.raises(UntrustedError, match=r"m runs (WriteFile|SaveV2)"):
         reading(tmp_path / "m")
     assert not marker.exists(), "it ran"
     if op == "WriteFile":
