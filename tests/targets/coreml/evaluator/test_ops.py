@@ -1178,6 +1178,15 @@ def listed(mb: Any, v: Any) -> Any:
     return mb.concat(values=(mb.list_gather(ls=ls, indices=[2, 0]), read), axis=0)
 
 
+def listed_bools(mb: Any, v: Any) -> Any:
+    positive = mb.greater(x=v.u, y=0.0)
+    first = mb.slice_by_index(x=positive, begin=[0, 0], end=[2, 5])
+    ls = mb.make_list(init_length=1, elem_shape=(5,), dynamic_length=True, dtype="bool")
+    ls = mb.list_scatter(ls=ls, indices=[3, 1], value=first)
+    return mb.list_gather(ls=ls, indices=[0, 1, 3])
+
+
+case("lists of bool", listed_bools, lambda: np.stack([U[0] > 2, U[1] > 0, U[0] > 0]))
 case("lists", listed, lambda: np.stack([U * 2, P, U]))
 
 

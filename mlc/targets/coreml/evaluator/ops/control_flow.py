@@ -136,8 +136,6 @@ def _grown(graph: Graph, elements: str, indices: str, rank: int) -> str:
 def _written(graph: Graph, op: Call, indices: str, values: str) -> str:
     """The list with `values` (one per index) written to it."""
     elements, rank = op.tensor("ls"), op["ls"].type.rank
-    if op["ls"].type.dtype == "bool":
-        raise op.unsupported("ls", "a list of bool")
     if graph.lists_grow:
         elements = _grown(graph, elements, indices, rank)
     at = graph.node("Unsqueeze", indices, graph.ints([1]))
