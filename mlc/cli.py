@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -298,23 +299,23 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     # --debug may stand anywhere; Typer would want it before the command.
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    # A CI system ends a job so: leave as after Ctrl-C, with workers stopped and nothing half-written.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         code = app(args=arguments, standalone_mode=False)
-    except KeyboardInterrupt:
-        _complain("Interrupted.", "Nothing was changed.")
+    except (KeyboardInterrupt, typer.Abort):
         code = Exit.INTERRUPTED
     except Exception as error:
         if debug:
             raise
         code = _explain(error)
+    if code == Exit.INTERRUPTED:
+        _complain("Interrupted.", "Nothing was changed.")
     sys.exit(int(code or 0))
 
 
 def _explain(error: Exception) -> Exit:
     """Print any error as a sentence; returns the exit code."""
-    if isinstance(error, typer.Abort):
-        _complain("Interrupted.", "Nothing was changed.")
-        return Exit.INTERRUPTED
     if isinstance(error, typer.TyperException):
         _complain(error.format_message(), "See mlc --help.")
         return Exit.USAGE

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from mlc import targets
 from mlc.convert.network import Description, Network
-from mlc.convert.read import ReadOptions, read
+from mlc.convert.read import ReadOptions, look, read
 from mlc.errors import SourceError
 from mlc.targets.target import Summary
 from mlc.validate.size import Size, measure
@@ -42,6 +42,7 @@ def inspect(path: Path, options: ReadOptions | None = None) -> Inspection:
 
 
 def _source(path: Path, options: ReadOptions) -> Summary:
+    look(path, options)
     with TemporaryDirectory(prefix="mlc-") as folder, Workers(Path(folder) / "log") as workers:
         future = workers.submit(summarise, path, options)
         if error := future.exception():

@@ -15,7 +15,7 @@ from mlc.config import BuildConfig
 from mlc.convert.labels import check_labels
 from mlc.convert.network import Description, Network
 from mlc.convert.pictures import check_preprocessing, takes_picture
-from mlc.convert.read import ReadOptions, from_model, read
+from mlc.convert.read import ReadOptions, from_model, look, read
 from mlc.convert.source import identify
 from mlc.data.dataset import Dataset, open_data
 from mlc.data.synthesized import synthesize
@@ -99,13 +99,15 @@ def read_subject(stages: Stages, config: BuildConfig, model: Any = None) -> Subj
 
 
 def _read(stages: Stages, config: BuildConfig) -> Network:
-    trusted_code = config.read.custom_objects is not None
     if not config.source.is_file():
-        identify(config.source)  # what is no source at all is refused here and now
-    digest = tree_digest(config.source)
+        identify(config.source)  # before a folder of anything is read to its end
+    known = (tree_digest(config.source), config.source.name, config.description, config.read)
+    if not stages.knows(known, read_source):
+        look(config.source, config.read)  # a wrong file is told before TensorFlow is loaded
+    own_code = config.read.custom_objects is not None  # which may change without a trace
     stored = stages.run(
         "read the source",
-        None if trusted_code else (digest, config.source.name, config.description, config.read),
+        None if own_code else known,
         read_source,
         config.source,
         config.description,

@@ -47,7 +47,7 @@ class Stages:
         self._workers = Workers(log)
         self._watcher = watcher
         self._ran = False
-        self._unrepeatable: list[Path] = []
+        self._left_behind: set[Path] = set()  # nobody can use these again
 
     def run(
         self,
@@ -62,8 +62,7 @@ class Stages:
         stage always runs. What the function writes into `folder` is kept with what it returns.
         """
         outer: Future[Stored] = Future()
-        known = depends_on if depends_on is not None else (uuid.uuid4(),)
-        name = key(function.__module__, function.__qualname__, *known)
+        name = _name(function, depends_on if depends_on is not None else (uuid.uuid4(),))
         if depends_on is not None and (stored := self._store.get(name)):
             self._watcher.finished(title, 0.0, cached=True)
             outer.set_result(stored)
@@ -72,13 +71,14 @@ class Stages:
         self._watcher.started(title)
         start = time.perf_counter()
         folder = self._store.scratch()
+        self._left_behind.add(folder)
 
         def done(inner: Future[Any]) -> None:
             self._watcher.finished(title, time.perf_counter() - start, cached=False)
             try:
                 stored = self._store.put(name, folder, inner.result())
                 if depends_on is None:
-                    self._unrepeatable.append(stored.folder)
+                    self._left_behind.add(stored.folder)
             except BaseException as error:  # whatever it is, it is told to the one who waits
                 self._store.discard(folder)
                 outer.set_exception(error)
@@ -87,6 +87,10 @@ class Stages:
 
         self._workers.submit(function, folder, *arguments).add_done_callback(done)
         return outer
+
+    def knows(self, depends_on: tuple[object, ...], function: Callable[..., Any]) -> bool:
+        """Whether `run` would find the result in the store."""
+        return self._store.get(_name(function, depends_on)) is not None
 
     def __enter__(self) -> Stages:
         return self
@@ -98,7 +102,11 @@ class Stages:
         traceback: TracebackType | None,
     ) -> None:
         self._workers.__exit__(kind, error, traceback)
-        for folder in self._unrepeatable:
+        for folder in self._left_behind:
             self._store.discard(folder)
         if self._ran:
             self._store.trim()
+
+
+def _name(function: Callable[..., Any], depends_on: tuple[object, ...]) -> str:
+    return key(function.__module__, function.__qualname__, *depends_on)

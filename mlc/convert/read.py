@@ -10,9 +10,10 @@ from typing import Any
 
 from mlc.convert.network import Description, Network, Provenance
 from mlc.convert.source import identify
+from mlc.convert.trust import check_config
 from mlc.errors import UsageError
 
-__all__ = ["ReadOptions", "from_model", "read"]
+__all__ = ["ReadOptions", "from_model", "look", "read"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ def read(path: Path, description: Description, options: ReadOptions) -> Network:
     return keras_file.read(
         source, description, options.batch, options.shapes, options.trust, custom
     )
+
+
+def look(path: Path, options: ReadOptions) -> None:
+    """Refuse in a moment what `read` would refuse after loading TensorFlow."""
+    source = identify(path)
+    if not options.trust:
+        check_config(source, options.custom_objects is not None)
 
 
 def from_model(model: Any, description: Description, options: ReadOptions) -> Network:
