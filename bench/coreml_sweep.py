@@ -323,31 +323,44 @@ def operations() -> None:
         "cast": lambda ops, x: ops.cast(ops.cast(x * 3, "int32"), "float32"),
         "squeeze and expand": lambda ops, x: ops.squeeze(ops.expand_dims(x, 1), 1) + 1,
         "moveaxis": lambda ops, x: ops.moveaxis(x, 1, 2),
-        "outer": lambda ops, x: ops.outer(x[0, 0], x[0, 1])[None],
         "isfinite": lambda ops, x: ops.cast(ops.isfinite(x), "float32"),
         "maximum": lambda ops, x: ops.maximum(x, 0.2) + ops.minimum(x, 0.1),
         "scatter_update": lambda ops, x: ops.slice_update(x, (0, 1, 2), ops.ones((1, 2, 3))),
         "segments": lambda ops, x: ops.mean(ops.reshape(x, (-1, 5, 4, 2)), -1),
-        "depth_to_space": lambda ops, x: _tensorflow().nn.depth_to_space(
-            ops.reshape(x, (-1, 5, 2, 4)), 2
-        ),
-        "space_to_depth": lambda ops, x: _tensorflow().nn.space_to_depth(
-            ops.reshape(x, (-1, 10, 4, 1)), 2
-        ),
-        "gather_nd": lambda ops, x: _tensorflow().gather_nd(x[0], [[0, 1], [2, 3]])[None],
-        "reverse_sequence": lambda ops, x: _tensorflow().reverse_sequence(x, [3], seq_axis=1),
-        "l2_normalize": lambda ops, x: _tensorflow().nn.l2_normalize(x, -1),
-        "local_response_normalization": lambda ops, x: _tensorflow().nn.lrn(
-            ops.reshape(x, (-1, 5, 4, 2)), 1
-        ),
     }.items():
         operation(name, rows, function)
+    for name, function in {
+        "depth_to_space": lambda tf, x: tf.nn.depth_to_space(tf.reshape(x, (-1, 5, 2, 4)), 2),
+        "space_to_depth": lambda tf, x: tf.nn.space_to_depth(tf.reshape(x, (-1, 10, 4, 1)), 2),
+        "gather_nd": lambda tf, x: tf.gather_nd(x[0], [[0, 1], [2, 3]])[None],
+        "gather per batch": lambda tf, x: tf.gather(x, [[1, 0, 2]], axis=2, batch_dims=1),
+        "reverse_sequence": lambda tf, x: tf.reverse_sequence(x, [3], seq_axis=1, batch_axis=0),
+        "l2_normalize": lambda tf, x: tf.nn.l2_normalize(x, -1),
+        "lrn": lambda tf, x: tf.nn.lrn(tf.reshape(x, (-1, 5, 2, 4)), 1),
+        "tensor_scatter_nd_update": lambda tf, x: tf.tensor_scatter_nd_update(
+            x, [[0, 1], [0, 3]], tf.ones((2, 8))
+        ),
+        "matrix_band_part": lambda tf, x: tf.linalg.band_part(x, 1, 2),
+        "space_to_batch": lambda tf, x: tf.space_to_batch(
+            tf.reshape(x, (-1, 5, 4, 2)), [2, 2], [[0, 1], [0, 0]]
+        ),
+        "dilated convolution": lambda tf, x: tf.nn.convolution(
+            tf.reshape(x, (-1, 5, 8, 1)), tf.ones((2, 2, 1, 3)), dilations=2
+        ),
+        "mirror pad": lambda tf, x: tf.pad(x, [[0, 0], [2, 1], [1, 3]], "REFLECT"),
+    }.items():
+        tensorflow_operation(name, function)
 
 
-def _tensorflow() -> Any:
-    import tensorflow
+def tensorflow_operation(name: str, function: Callable[[Any, Any], Any]) -> None:
+    """A function `f(tf, x)` of TensorFlow itself, in a Lambda layer."""
 
-    return tensorflow
+    def make(kl: Any, ops: Any, x: Any) -> Any:
+        import tensorflow
+
+        return kl.Lambda(lambda t: function(tensorflow, t))(x)
+
+    case("tf " + name, (5, 8), make)
 
 
 def try_case(name: str, half: bool, folder: Path) -> tuple[str, str, set[str]]:
