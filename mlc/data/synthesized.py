@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from mlc.data.dataset import Array, Sample
 
 __all__ = ["Synthesized", "synthesize"]
 
+Range = tuple[float, float]
+
+_PIXELS: tuple[Range, ...] = ((0, 255), (-1, 1), (0, 1))
 _OPEN_DIMENSION = 32  # length of an axis that the network leaves open
 
 
@@ -21,7 +25,7 @@ class Synthesized:
     """Random inputs, the same in every run. They prove equal arithmetic, never accuracy."""
 
     inputs: tuple[TensorSpec, ...]
-    ranges: tuple[tuple[float, float], ...]
+    ranges: tuple[tuple[Range, ...], ...]  # of each input; several take turns
     whole: frozenset[str]  # inputs that take whole numbers only
     count: int
     labelled: bool = False
@@ -29,7 +33,7 @@ class Synthesized:
     @property
     def title(self) -> str:
         """Says that they are made up, and from which range."""
-        spans = ", ".join(f"{low:g} … {high:g}" for low, high in sorted(set(self.ranges)))
+        spans = ", ".join(f"{low:g} … {high:g}" for low, high in sorted(set(chain(*self.ranges))))
         return f"{self.count} made-up inputs in {spans} (no data given)"
 
     @property
@@ -43,35 +47,34 @@ class Synthesized:
             rng = np.random.default_rng(k)
             yield Sample(
                 {
-                    spec.name: _draw(rng, spec, low, high, spec.name in self.whole)
-                    for spec, (low, high) in zip(self.inputs, self.ranges, strict=True)
+                    spec.name: _draw(rng, spec, *turns[k % len(turns)], spec.name in self.whole)
+                    for spec, turns in zip(self.inputs, self.ranges, strict=True)
                 }
             )
 
 
-def synthesize(
-    network: Network, count: int, declared: tuple[float, float] | None = None
-) -> Synthesized:
+def synthesize(network: Network, count: int, declared: Range | None = None) -> Synthesized:
     """Made-up inputs over `declared`, else over what is known of each input.
 
-    Pictures span what the preprocessing can yield (raw 0..255 where nothing is declared), indices of an
-    embedding the rows of its table, other floats −3..3, other integers 0..9.
+    Pictures span what the preprocessing can yield; where none is declared the usual ranges of pixels
+    take turns, because in a wrong one a network may answer the same to everything. Indices of an
+    embedding span the rows of its table, other floats −3..3, other integers 0..9.
     """
-    ranges = tuple(declared or _range(spec, network) for spec in network.inputs)
+    ranges = tuple((declared,) if declared else _ranges(s, network) for s in network.inputs)
     whole = {s.name for s in network.inputs if not s.dtype.startswith("float")}
     return Synthesized(network.inputs, ranges, frozenset(whole | set(network.vocabulary)), count)
 
 
-def _range(spec: TensorSpec, network: Network) -> tuple[float, float]:
+def _ranges(spec: TensorSpec, network: Network) -> tuple[Range, ...]:
     if spec.name in network.vocabulary:
-        return 0, network.vocabulary[spec.name] - 1
+        return ((0, network.vocabulary[spec.name] - 1),)
     if takes_picture(spec) and spec.dtype == "uint8":
-        return 0, 255
+        return ((0, 255),)
     if not spec.dtype.startswith("float"):
-        return 0, 1 if spec.dtype == "bool" else 9
+        return ((0, 1 if spec.dtype == "bool" else 9),)
     if takes_picture(spec):
-        return network.preprocessing.tensor_range if network.preprocessing else (0, 255)
-    return -3, 3
+        return (network.preprocessing.tensor_range,) if network.preprocessing else _PIXELS
+    return ((-3, 3),)
 
 
 def _draw(

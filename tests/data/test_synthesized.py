@@ -24,7 +24,11 @@ def test_two_runs_give_the_same_and_few_are_the_first_of_many() -> None:
 @pytest.mark.parametrize(
     ("network", "low", "high"),
     [
-        (stand_ins.network({"image": (1, 24, 24, 3)}), 0, 255),
+        (
+            stand_ins.network({"image": (1, 24, 24, 3)}, preprocessing=Preprocessing()),
+            0,
+            255,
+        ),
         (
             stand_ins.network(
                 {"image": (1, 24, 24, 1)},
@@ -65,13 +69,21 @@ def test_pictures_differ_in_brightness_as_real_ones_do() -> None:
     assert means.std() > 0.05 * 255
 
 
+def test_undeclared_pixels_take_turns_over_the_usual_ranges() -> None:
+    pictures = drawn(stand_ins.network({"image": (1, 24, 24, 3)}))
+    assert pictures[0::3].max() > 100  # 0 … 255
+    assert pictures[1::3].min() < -0.5  # -1 … 1
+    assert np.abs(pictures[1::3]).max() <= 1
+    assert 0 <= pictures[2::3].min() < pictures[2::3].max() <= 1
+
+
 def test_open_dimensions_get_a_length() -> None:
     assert drawn(stand_ins.network({"steps": (1, None, 4)})).shape[1:] == (32, 4)
 
 
 def test_the_title_says_that_they_are_made_up() -> None:
     dataset = synthesize(stand_ins.network(), 16)
-    assert dataset.title == "16 made-up inputs in 0 … 255 (no data given)"
+    assert dataset.title == "16 made-up inputs in -1 … 1, 0 … 1, 0 … 255 (no data given)"
     assert not dataset.labelled
 
 
