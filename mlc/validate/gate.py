@@ -70,8 +70,14 @@ class Limits:
 
 
 def check(limits: Limits, evidence: Evidence, size: int) -> tuple[Check, ...]:
-    """Compare evidence with limits. What was not measured keeps no limit: it counts as regressed."""
+    """Compare evidence with limits.
+
+    What was not measured keeps no limit: it counts as regressed. Nor does the agreement of a network
+    that answers the same to everything: there it would be 100 % whatever the artifact does.
+    """
     checks = []
+    unproven = any(c.name == "parity" and c.state == "not verified" for c in evidence.checks)
+    doubt = evidence.failure or evidence.reason or ("parity is not verified" if unproven else "")
     if limits.max_size is not None:
         state: State = "passed" if size <= limits.max_size else "regressed"
         checks.append(
@@ -80,8 +86,8 @@ def check(limits: Limits, evidence: Evidence, size: int) -> tuple[Check, ...]:
     if limits.min_agreement is not None:
         agreement = evidence.parity.agreement if evidence.parity else None
         allowed = f"allowed at least {limits.min_agreement:g} %"
-        if agreement is None:
-            why = evidence.failure or evidence.reason or "the network is not known as a classifier"
+        if agreement is None or doubt:
+            why = doubt or "the network is not known as a classifier"
             checks.append(_unmeasured("agreement", why, allowed))
         else:
             met = 100 * agreement >= limits.min_agreement - _ROUNDING
@@ -89,9 +95,8 @@ def check(limits: Limits, evidence: Evidence, size: int) -> tuple[Check, ...]:
             checks.append(Check("agreement", "passed" if met else "regressed", shown))
     if limits.max_accuracy_drop is not None:
         allowed = f"allowed at most {limits.max_accuracy_drop:g} points"
-        if evidence.accuracy is None:
-            unlabelled = "no labelled data, or the network is not known as a classifier"
-            why = evidence.failure or evidence.reason or unlabelled
+        if evidence.accuracy is None or doubt:
+            why = doubt or "no labelled data, or the network is not known as a classifier"
             checks.append(_unmeasured("accuracy drop", why, allowed))
         else:
             drop = 100 * (evidence.accuracy.original - evidence.accuracy.artifact)

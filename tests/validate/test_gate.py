@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlc.errors import UsageError
-from mlc.validate.evidence import Accuracy, Evidence, Parity
+from mlc.validate.evidence import Accuracy, Check, Evidence, Parity
 from mlc.validate.gate import Limits, check
 
 NAMES = ("coreml", "tflite")
@@ -163,6 +163,12 @@ def test_measured_and_allowed_are_both_named(
         (Evidence(), "not known as a classifier"),
         (Evidence(reason="The Flex delegate is missing."), "The Flex delegate is missing."),
         (Evidence(failure="The process crashed."), "The process crashed."),
+        (
+            Evidence(
+                parity=Parity(16, (), 1.0), checks=(Check("parity", "not verified", "hardly vary"),)
+            ),
+            "parity is not verified",
+        ),
     ],
 )
 def test_what_was_not_measured_keeps_no_limit(measured: Evidence, why: str) -> None:
