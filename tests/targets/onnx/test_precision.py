@@ -89,12 +89,53 @@ def test_weights_of_recurrent_layers_are_compressed(name: str, tmp_path: Path) -
             assert np.abs(runtime.run(feeds)["y"] - expected).max() < limit
 
 
-def test_integer_kernels_cannot_saturate(emit: Emit, frozen: Freeze) -> None:
-    """7 bits in matrix products, all 8 where sums are wide: x64 without VNNI adds in 16 bits."""
-    path = emit("cnn", "int8").path
-    kernels = {a.shape: a for a in constants(path).values() if a.dtype == np.int8 and a.ndim == 4}
-    assert np.abs(kernels[160, 8, 1, 1]).max() <= 64
-    assert np.abs(kernels[8, 1, 3, 3]).max() > 100
+def test_no_pair_of_weights_can_overflow_16_bits(emit: Emit, frozen: Freeze) -> None:
+    kernels = {
+        a.shape: a.astype(int)
+        for a in constants(emit("cnn", "int8").path).values()
+        if a.dtype == np.int8 and a.ndim == 4
+    }
+    pointwise = kernels[160, 8, 1, 1].reshape(160, 8)
+    stem = kernels[8, 3, 3, 3].reshape(8, 27)
+    for sign in (1, -1):
+        same = np.maximum(sign * pointwise, 0)
+        assert (same[:, ::2] + same[:, 1::2]).max() <= 128
+        assert np.sort(np.maximum(sign * stem, 0), axis=1)[:, -2:].sum(axis=1).max() <= 128
+    assert np.abs(pointwise).max() > 100, "not all weights need to be halved"
+    assert np.abs(kernels[8, 1, 3, 3]).max() == 127, "depthwise sums are wide"
+
+
+def test_the_worst_inputs_do_not_saturate(tmp_path: Path) -> None:
+    """All activations at their maximum, neighbouring weights of like sign."""
+    import onnxruntime
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    product = tf.constant(np.abs(rng.normal(size=(64, 32))).astype("float32"))
+    kernel = tf.constant(np.abs(rng.normal(size=(3, 3, 6, 16))).astype("float32"))
+
+    def call(t: dict[str, Any]) -> dict[str, Any]:
+        return {"y": tf.matmul(t["x"], product), "z": tf.nn.conv2d(t["image"], kernel, 1, "SAME")}
+
+    network = network_of(
+        call, TensorSpec("x", (1, 64), "float32"), TensorSpec("image", (1, 8, 8, 6), "float32")
+    )
+
+    def feeds(seed: int) -> dict[str, Any]:
+        rng = np.random.default_rng(seed)
+        return {s.name: rng.uniform(0, 1, s.shape).astype("float32") for s in network.inputs}
+
+    ones = {s.name: np.ones(s.shape, "float32") for s in network.inputs}  # type: ignore[arg-type]
+    path = write(
+        network, tmp_path, "int8", calibration=lambda: iter([ones, *map(feeds, range(8))])
+    ).path
+    expected = Reference(network).run(ones)
+    for exact in ("0", "1"):
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.x64quantprecision", exact)
+        session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+        for name, result in zip(("y", "z"), session.run(["y", "z"], ones), strict=True):
+            np.testing.assert_allclose(result, expected[name], atol=0.02 * expected[name].max())
 
 
 @pytest.mark.parametrize("name", ["cnn", "unet", "attention"])
