@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mlc.targets.coreml.evaluator import weights
 from mlc.targets.coreml.evaluator.evaluate import Evaluator, Image
 from mlc.targets.coreml.evaluator.lowering import Mode, honoured
 
-__all__ = ["Evaluator", "Image", "Mode", "honoured", "open"]
+__all__ = ["Evaluator", "Image", "Mode", "honoured", "open", "weights"]
 
 
 def open(path: Path | str, mode: Mode = "declared") -> Evaluator:
