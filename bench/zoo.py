@@ -138,18 +138,27 @@ def application(name: str, folder: Path) -> Path:
 
 
 def calibrate(model: Any) -> None:
-    """Take BatchNorm statistics from one batch in training mode, and spread the logits."""
+    """Take BatchNorm statistics from one batch in training mode, and spread the logits.
+
+    Random weights give nearly the same logits for every picture; a head that is scaled until they differ
+    by about 2 makes a softmax that answers, and is not saturated.
+    """
+    import keras
+
     rng = np.random.default_rng(0)
     layers = [x for x in model.layers if type(x).__name__ == "BatchNormalization"]
     for layer in layers:
         layer.momentum = 0.0
-    model(rng.uniform(0, 255, (4, *model.input_shape[1:])).astype("float32"), training=True)
+    pictures = rng.uniform(0, 255, (4, *model.input_shape[1:])).astype("float32")
+    model(pictures, training=True)
     for layer in layers:
         layer.momentum = 0.99
     head = model.layers[-1]
-    if head.get_weights():
+    if isinstance(head, keras.layers.Dense):
         kernel, bias = head.get_weights()
-        head.set_weights([kernel * 20, bias])
+        features = np.asarray(keras.Model(model.inputs, head.input)(pictures))
+        logits = features @ kernel
+        head.set_weights([kernel * 2 / (logits - logits.mean(axis=0)).std(), bias])
 
 
 def exported(name: str, folder: Path) -> Path:
