@@ -1,24 +1,10 @@
 """One file per family of MIL ops, after coremltools' own folders. Importing this registers them all."""
 
-from mlc.targets.coreml.evaluator.ops import (
-    activation,
-    control_flow,
-    conv,
-    elementwise_binary,
-    elementwise_unary,
-    image_resizing,
-    linear,
-    normalization,
-    pool,
-    quantization,
-    recurrent,
-    reduction,
-    scatter_gather,
-    tensor_operation,
-    tensor_transformation,
-)
+import importlib
 
-__all__ = [
+__all__ = ["FAMILIES"]
+
+FAMILIES = (
     "activation",
     "control_flow",
     "conv",
@@ -34,4 +20,7 @@ __all__ = [
     "scatter_gather",
     "tensor_operation",
     "tensor_transformation",
-]
+)
+
+for _family in FAMILIES:
+    importlib.import_module(f"{__name__}.{_family}")
