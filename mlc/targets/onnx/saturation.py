@@ -77,11 +77,14 @@ def _neighbours(rows: Array) -> Array:
         rows = np.pad(rows, ((0, 0), (0, 1)))
     # A product may be 0, so weights of unlike signs do not help each other.
     both = [np.maximum(sign * rows, 0) for sign in (1, -1)]
-    sums = [(half[:, ::2] + half[:, 1::2]).max(axis=1) for half in both]
-    return np.maximum(*sums)
+    positive, negative = ((half[:, ::2] + half[:, 1::2]).max(axis=1) for half in both)
+    larger: Array = np.maximum(positive, negative)
+    return larger
 
 
 def _any_two(rows: Array) -> Array:
     """The largest sum, without regard to sign, of any two weights of each row."""
     both = [np.sort(np.maximum(sign * rows, 0), axis=1)[:, -2:] for sign in (1, -1)]
-    return np.maximum(*(half.sum(axis=1) for half in both))
+    positive, negative = (half.sum(axis=1) for half in both)
+    larger: Array = np.maximum(positive, negative)
+    return larger
