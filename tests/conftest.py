@@ -12,6 +12,7 @@ import pytest
 from mlc.convert.network import Description, Network
 from mlc.convert.read import ReadOptions, from_model
 from tests import networks
+from tests.command import Built, build
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -47,6 +48,12 @@ def frozen() -> Callable[..., Network]:
         )
 
     return freeze
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """A whole build; tests that use it belong to the xdist group "build", so that it is made once."""
+    return build(tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,29 +112,6 @@ def test_long_messages_become_one_line(text: str, says: str) -> None:
 def test_without_a_task_no_process_is_started(tmp_path: Path) -> None:
     with Workers(tmp_path / "log") as workers:
         assert workers._pool is None
-
-
-def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
-    """Spawned processes run the main script again, unless they are kept from it."""
-    (tmp_path / "script.py").write_text(
-        textwrap.dedent(
-            f"""
-            import os, sys
-            with open({str(tmp_path / "runs")!r}, "a") as file:
-                file.write("run ")
-            from pathlib import Path
-            from mlc.workers import Workers
-            with Workers(Path({str(tmp_path / "log")!r})) as workers:
-                print(workers.submit(os.getpid).result() != os.getpid())
-            print(Path(__file__).name, __spec__)
-            """
-        )
-    )
-    done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout == "True\nscript.py None\n", done.stderr
-    assert (tmp_path / "runs").read_text() == "run "
 
 
 @pytest.mark.parametrize(
