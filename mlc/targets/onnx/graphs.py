@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["all_graphs", "captured", "subgraphs"]
+__all__ = ["all_graphs", "captured", "dependencies", "subgraphs"]
 
 
 def subgraphs(node: Any) -> list[Any]:
