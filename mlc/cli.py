@@ -298,7 +298,7 @@ def main() -> None:
     """Run the command; an error is one sentence and an exit code, a traceback only with --debug."""
     debug = "--debug" in sys.argv[1:]
     # --debug may stand anywhere; Typer would want it before the command.
-    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    arguments = [a for a in sys.argv[1:] if a != "--debug"] or ["--help"]
     # A CI system ends a job so: leave as after Ctrl-C, with workers stopped and nothing half-written.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

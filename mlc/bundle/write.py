@@ -40,6 +40,12 @@ class Bundle:
                 f"The output {output} is, or holds, the current folder: a build would replace it.",
                 "Give a folder inside the current one with -o.",
             )
+        above = next((p for p in self._output.parents if p.exists() and not p.is_dir()), None)
+        if above:
+            raise MachineError(
+                f"The output {output} cannot be written: {above} is a file.",
+                "Choose another with -o.",
+            )
         try:
             self._output.parent.mkdir(parents=True, exist_ok=True)
             name = f".{self._output.name}-"
