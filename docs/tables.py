@@ -14,8 +14,8 @@ def coreml_ops() -> str:
     lines = [
         "# Ops of the Core ML evaluator",
         "",
-        "Made by `python docs/tables.py` from the evaluator's registry. An op kind, or a parameter",
-        "of one, that is not in this table makes an artifact *not verified*, by name; none is ever ignored.",
+        "Made by `python docs/tables.py` from the evaluator's registry. An op kind, or a parameter of",
+        "one, that is not in this table makes an artifact *not verified*, by name; none is ignored.",
         "",
         "| op | parameters honoured |",
         "|---|---|",
