@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from multiprocessing import spawn
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,7 @@ class Workers:
     """A pool of processes, started when the first task comes. State: close it, or use `with`."""
 
     def __init__(self, log: Path) -> None:
+        log.touch()
         self._log = log
         self._pool: Any = None
 
@@ -36,8 +38,7 @@ class Workers:
             self._pool = ProcessPool(
                 max_workers=_COUNT,
                 initializer=_prepare,
-                initargs=(str(self._log),),
-                context=_Context(),
+                context=_Context(self._log),
             )
         future: Future[Any] = self._pool.schedule(function, args=arguments)
         return future
@@ -75,14 +76,9 @@ def explain(error: BaseException, doing: str, hint: str = "See build.log.") -> M
     return MlcError(f"{type(error).__name__} while {doing}: {first_line(error, 300)}", hint)
 
 
-def _prepare(log: str) -> None:
+def _prepare() -> None:
     """Make a fresh process a quiet worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _import_tensorflow()  # every task needs it, and both workers load it at the same time
 
@@ -120,18 +116,59 @@ def _without_main() -> Iterator[None]:
             setattr(main, name, value)
 
 
+@contextlib.contextmanager
+def _without_signals() -> Iterator[None]:
+    """Ctrl-C goes to the whole process group: block it in a new process from its first moment."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _writing_to(log: str) -> Iterator[None]:
+    """Let a new process write to `log` before it does anything else that could complain."""
+    command_line = spawn.get_command_line
+
+    def with_log(**options: Any) -> list[str]:
+        *start, flag, code, end = command_line(**options)
+        return [*start, flag, _WRITE_TO_LOG.format(log=log) + code, end]
+
+    spawn.get_command_line = with_log
+    try:
+        yield
+    finally:
+        spawn.get_command_line = command_line
+
+
+# The build may be over, its folder and log gone, before the process is up.
+_WRITE_TO_LOG = """
+import os
+try:
+    log = os.open({log!r}, os.O_WRONLY | os.O_APPEND)
+except OSError:
+    log = os.open(os.devnull, os.O_WRONLY)
+os.dup2(log, 1)
+os.dup2(log, 2)
+"""
+
+
 class _Process(SpawnProcess):
+    log = os.devnull
+
     @staticmethod
     def _Popen(process_obj: Any) -> Any:  # noqa: N802  # the name that multiprocessing calls
-        # Ctrl-C goes to the whole process group: blocked from the first moment, not only once the new
-        # process has got as far as `_prepare`, it cannot print its traceback into the user's terminal.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            with _without_main():
-                return SpawnProcess._Popen(process_obj)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with _without_main(), _without_signals(), _writing_to(process_obj.log):
+            return SpawnProcess._Popen(process_obj)
 
 
 class _Context(SpawnContext):
-    Process = _Process
+    def __init__(self, log: Path) -> None:
+        super().__init__()
+        self._log = log
+
+    def Process(self, *arguments: Any, **options: Any) -> _Process:  # type: ignore[override]  # noqa: N802
+        process = _Process(*arguments, **options)
+        process.log = str(self._log)
+        return process
