@@ -74,7 +74,8 @@ class Stages:
         self._left_behind.add(folder)
 
         def done(inner: Future[Any]) -> None:
-            self._watcher.finished(title, time.perf_counter() - start, cached=False)
+            if not inner.cancelled():
+                self._watcher.finished(title, time.perf_counter() - start, cached=False)
             try:
                 stored = self._store.put(name, folder, inner.result())
                 if depends_on is None:
