@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlc.convert.network import Description, Network, Provenance, TensorSpec
-from mlc.errors import SourceError, UsageError
+from mlc.errors import SourceError, UsageError, first_line
 
 __all__ = ["as_identifiers", "check_names", "freeze"]
 
@@ -37,7 +37,8 @@ def freeze(
     Names that are not identifiers (`[A-Za-z_][A-Za-z0-9_]*`), which Core ML refuses, are changed here,
     once, so that all artifacts agree; a note tells of it.
 
-    Raises `SourceError` for text inputs, look-up tables, and state that is kept between calls.
+    Raises `SourceError` for text inputs, look-up tables, state that is kept between calls, and where
+    `call` fails.
     """
     for spec in inputs:
         if spec.dtype == "string":
@@ -67,7 +68,7 @@ def freeze(
     )
     try:
         traced = function.get_concrete_function()
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a model's own code may raise anything
         raise _untraceable(inputs, error) from error
     _refuse_state(traced)
     sizes = {v.ref(): v.shape.num_elements() for v in traced.graph.variables if v.dtype.is_floating}
@@ -121,16 +122,24 @@ def freeze(
     )
 
 
-def _untraceable(inputs: Sequence[TensorSpec], error: Exception) -> Exception:
+def _untraceable(inputs: Sequence[TensorSpec], error: Exception) -> SourceError:
     """Layers that compute with a size fail where it is open: say which input leaves it open."""
+    hint = "Try --batch or --input-shape as it was trained."
     for spec in inputs:
         if None in spec.shape[1:]:
             dims = "x".join(str(d or 224) for d in (spec.shape[0] or 1, *spec.shape[1:]))
-            return SourceError(
-                f"The model cannot be frozen while the shape of input {spec} is open.",
-                f"Give it with --input-shape, e.g. {spec.name}={dims}.",
-            )
-    return error
+            hint = f"Fix the open shape with --input-shape, e.g. {spec.name}={dims}."
+    shown = ", ".join(map(str, inputs))
+    return SourceError(f"The model cannot be run on {shown}: {_reason(error)}", hint)
+
+
+def _reason(error: Exception) -> str:
+    """What a failed call says: Keras's first line only tells in which layer, in bold type."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [
+        s for s in plain.splitlines() if not s.startswith("Exception encountered when calling")
+    ]
+    return first_line(ValueError("\n".join(lines)))
 
 
 def check_names(shapes: Mapping[str, Any], names: Sequence[str]) -> None:

@@ -105,14 +105,7 @@ def freeze_model(
     structure = _input_structure(model, [s.name for s in inputs])
 
     def call(feeds: Mapping[str, Any]) -> Mapping[str, Any]:
-        try:
-            return _named(model, model(structure(feeds), training=False))
-        except Exception as error:
-            shown = ", ".join(map(str, inputs))
-            raise SourceError(
-                f"The model cannot be run on {shown}: {_reason(error)}",
-                "Try --batch or --input-shape as it was trained.",
-            ) from error
+        return _named(model, model(structure(feeds), training=False))
 
     with _computing_in_float32(model):
         return freeze(call, inputs, provenance, description, notes)
@@ -307,15 +300,6 @@ def _set_policy(layer: Any, policy: Any) -> None:
 
         wanted = tf_keras.mixed_precision.Policy(policy) if isinstance(policy, str) else policy
         layer._set_dtype_policy(wanted)
-
-
-def _reason(error: Exception) -> str:
-    """What Keras says of a failed call: its first line only tells in which layer."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    lines = [
-        s for s in plain.splitlines() if not s.startswith("Exception encountered when calling")
-    ]
-    return first_line(ValueError("\n".join(lines)))
 
 
 def _explained(source: Source, loader: Loader, refusal: Exception) -> SourceError:

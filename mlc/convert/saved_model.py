@@ -54,18 +54,7 @@ def read(
         if s.shape[0] != batch and s.name not in (shapes or {})
     ]
 
-    def call(feeds: Mapping[str, Any]) -> Mapping[str, Any]:
-        try:
-            results: Mapping[str, Any] = function(**feeds)
-        except Exception as error:
-            shown = ", ".join(map(str, inputs))
-            raise SourceError(
-                f"{source.path} cannot be run on {shown}: {first_line(error)}",
-                "Try --batch or --input-shape as it was saved.",
-            ) from error
-        return results
-
-    network = freeze(call, inputs, source.provenance, description, notes)
+    network = freeze(lambda feeds: function(**feeds), inputs, source.provenance, description, notes)
     if not trust:
         check_graph(source.path.name, network.nodes())
     return network

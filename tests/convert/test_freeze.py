@@ -184,6 +184,22 @@ def test_what_cannot_be_frozen_is_told(call: Any, says: str) -> None:
     assert caught.value.hint
 
 
+def fail(_: Any) -> Any:
+    raise RuntimeError("Exception encountered when calling Foo.\n\n\x1b[1mNo such axis.\x1b[0m")
+
+
+@pytest.mark.parametrize(
+    ("shape", "hint"),
+    [((1, 3), "--batch or --input-shape"), ((None, None, 3), "--input-shape, e.g. x=1x224x3.")],
+)
+def test_a_call_that_fails_is_told_by_its_reason(shape: Any, hint: str) -> None:
+    with pytest.raises(
+        SourceError, match=r"cannot be run on x .* float32: No such axis\."
+    ) as caught:
+        frozen(fail, TensorSpec("x", shape, "float32"))
+    assert hint in caught.value.hint
+
+
 def test_text_is_no_input() -> None:
     with pytest.raises(SourceError, match="Input 'words' takes text"):
         frozen(lambda f: {"y": f["words"]}, TensorSpec("words", (1,), "string"))

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlc.convert.keras_file import _KERAS3, _load
 from mlc.convert.network import Network
 from mlc.convert.read import ReadOptions, from_model
+from mlc.convert.source import identify
 from mlc.errors import SourceError, UsageError
 from tests import networks
 from tests.convert.keras_files import (
@@ -195,21 +197,27 @@ def test_a_functional_file_of_keras_2_0(tmp_path: Path) -> None:
 
 def test_a_first_reshape_keeps_the_stored_input(tmp_path: Path) -> None:
     """Keras 3 loads this file with the shape after the Reshape as its input, and says nothing."""
-    import tf_keras
-
-    tf_keras.utils.set_random_seed(0)
-    model = tf_keras.Sequential(
-        [
-            tf_keras.layers.Reshape((6, 2), input_shape=(12,)),
-            tf_keras.layers.Conv1D(4, 3, activation="relu"),
-            tf_keras.layers.Flatten(),
-            tf_keras.layers.Dense(2, name="scores"),
-        ]
-    )
-    model.save(tmp_path / "m.h5")
-    network = reading(tmp_path / "m.h5")
+    reshape = {"name": "fold", "batch_input_shape": [None, 12], "target_shape": [6, 2]}
+    dense = {"name": "scores", "units": 2, "activation": "linear"}
+    layers = [
+        {"class_name": "Reshape", "config": {"dtype": "float32", **reshape}},
+        {"class_name": "Flatten", "config": {"name": "flat"}},
+        {"class_name": "Dense", "config": dense},
+    ]
+    config = {"class_name": "Sequential", "config": {"name": "folded", "layers": layers}}
+    kernel = RNG.normal(size=(12, 2))
+    weights = {"fold": [], "flat": [], "scores": [("kernel", kernel), ("bias", [0.0, 1.0])]}
+    path = write_h5(tmp_path / "m.h5", config, weights, "2.2.4")
+    with pytest.raises(
+        SourceError, match=r"states input shapes \[\(None, 12\)\], but loading gave"
+    ):
+        _load(identify(path), _KERAS3, False, {})
+    network = reading(path)
     assert network.inputs[0].shape == (1, 12)
-    assert differs(network, live(model, network)) < 1e-6
+    assert network.notes == ()
+    assert (
+        differs(network, lambda one: {"scores": next(iter(one.values())) @ kernel + [0, 1]}) < 1e-6
+    )
 
 
 def claim_version(path: Path, version: str) -> None:
@@ -424,7 +432,9 @@ def test_a_shape_for_no_input_is_refused(tmp_path: Path) -> None:
 
 def test_a_shape_that_does_not_fit_is_a_sentence(tmp_path: Path) -> None:
     path = networks.save("two_in_two_out", tmp_path / "m.keras")
-    with pytest.raises(SourceError, match="cannot be run on left 1×5 float32, ") as caught:
+    with pytest.raises(
+        SourceError, match="The model cannot be run on left 1×5 float32, "
+    ) as caught:
         reading(path, shapes={"left": (1, 5)})
     assert "\x1b" not in caught.value.message
     assert "\n" not in caught.value.message
