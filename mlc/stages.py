@@ -46,7 +46,7 @@ class Stages:
         self._store = store
         self._workers = Workers(log)
         self._watcher = watcher
-        self._ran = False
+        self._ran = self._stopping = False
         self._left_behind: set[Path] = set()  # nobody can use these again
 
     def run(
@@ -74,7 +74,7 @@ class Stages:
         self._left_behind.add(folder)
 
         def done(inner: Future[Any]) -> None:
-            if not inner.cancelled():
+            if not self._stopping:
                 self._watcher.finished(title, time.perf_counter() - start, cached=False)
             try:
                 stored = self._store.put(name, folder, inner.result())
@@ -102,6 +102,7 @@ class Stages:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._stopping = error is not None
         self._workers.__exit__(kind, error, traceback)
         for folder in self._left_behind:
             self._store.discard(folder)

@@ -14,7 +14,7 @@ import mlc
 from mlc.errors import Exit, MlcError, SourceError, UsageError
 from mlc.store import tree_digest
 from mlc.workers import Workers
-from tests.command import Built
+from tests.command import Built, python
 
 pytestmark = pytest.mark.xdist_group("build")
 
@@ -115,3 +115,15 @@ def test_open_refuses_what_is_no_artifact(built: Built, tmp_path: Path) -> None:
     for path in (tmp_path / "notes.txt", tmp_path / "missing.tflite", built.source):
         with pytest.raises(SourceError):
             mlc.open(path)
+
+
+@pytest.mark.parametrize("first", ["mlc.build", "mlc.api", "mlc.cli", "mlc.validation"])
+def test_modules_of_the_same_name_do_not_hide_the_functions(first: str, tmp_path: Path) -> None:
+    code = f"""
+import importlib, inspect
+importlib.import_module({first!r})
+import mlc
+from mlc.build import build as pipeline
+print([inspect.isfunction(getattr(mlc, name)) for name in mlc.__all__[1:]], mlc.build is pipeline)
+"""
+    assert python(code, tmp_path).out == "[True, True, True, True] False\n"
