@@ -68,24 +68,30 @@ class _Scope:
         self._outer = outer
         self._constants = {tensor.name: tensor for tensor in old.initializer}
         self._producers = {}
+        # Identities are looked through: which of two equal outputs has one is chance in tf2onnx.
+        self._same: dict[str, str] = {}
         for node in old.node:
             value = _constant(node)
             if value is not None:
                 self._constants[node.output[0]] = value
+            elif node.op_type == "Identity" and not node.domain:
+                self._same[node.output[0]] = node.input[0]
             else:
                 self._producers.update({name: node for name in node.output if name})
         self._final: dict[str, Any] = {}  # new name -> node output slot that made it
 
     def require(self, name: str) -> None:
         """Emit all nodes that `name` needs, inputs before their readers, depth first."""
-        pending = [name]
+        pending = [self._behind(name)]
         while pending:
             node = self._producers.get(pending[-1])
             if node is None or pending[-1] in self._names:
                 pending.pop()
                 continue
             waiting = [
-                n for n in dependencies(node) if n in self._producers and n not in self._names
+                n
+                for n in map(self._behind, dependencies(node))
+                if n in self._producers and n not in self._names
             ]
             if waiting:
                 pending.extend(reversed(waiting))
@@ -95,6 +101,7 @@ class _Scope:
 
     def finish(self, present: str, final: str) -> None:
         """Give an output its final name: at its node, or by an Identity if it has a name already."""
+        present = self._behind(present)
         slot = self._final.pop(self._names.get(present, ""), None)
         if slot is None:
             node = self._new.node.add()
@@ -107,6 +114,12 @@ class _Scope:
         node, position = slot
         node.output[position] = final
         _rename_reads(self._new, old_name, final)
+
+    def _behind(self, name: str) -> str:
+        """The tensor that an Identity hands on."""
+        while name in self._same:
+            name = self._same[name]
+        return name
 
     def _emit(self, old: Any) -> None:
         node = self._new.node.add()
@@ -146,6 +159,7 @@ class _Scope:
         """The new name of an old tensor; a constant enters the new graph at its first reader."""
         if not name:
             return ""
+        name = self._behind(name)
         if name in self._names:
             return self._names[name]
         if name in self._constants:
