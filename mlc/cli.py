@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import signal
 import sys
@@ -299,6 +300,9 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     # --debug may stand anywhere; Typer would want it before the command.
     arguments = [a for a in sys.argv[1:] if a != "--debug"] or ["--help"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ✓ still shows the rest
     # A CI system ends a job so: leave as after Ctrl-C, with workers stopped and nothing half-written.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

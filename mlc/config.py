@@ -31,6 +31,9 @@ __all__ = ["BuildConfig", "DataConfig", "load", "read_options", "resolve"]
 
 FILE = "mlc.toml"
 
+# Files of every bundle: an artifact without a suffix cannot be called so.
+_TAKEN = {"manifest.json", "report.json", "build.log", "failed"}
+
 # Fields of mlc.toml, and what they must be.
 _KINDS: dict[str, tuple[type, ...]] = {
     "name": (str,),
@@ -125,7 +128,7 @@ def resolve(
         )
     merged = {**settings, **{k: v for k, v in flags.items() if v is not None}}
     description = Description(**{"name": _stem(source), **_pick(Description, merged, text=True)})
-    if not re.fullmatch(r"[\w-][\w.-]*", description.name):
+    if not re.fullmatch(r"[\w-][\w.-]*", description.name) or description.name in _TAKEN:
         raise UsageError(
             f"The name {description.name!r} cannot be a file name.",
             "Give another with --name, of letters, digits, _ . -",
@@ -143,7 +146,9 @@ def resolve(
         preprocessing=_preprocessing(settings, flags),
         labels=read_labels(merged["labels"]) if "labels" in merged else (),
         options=Options(**_pick(Options, merged)),
-        limits=Limits.per_target(names, settings.get("limits", {}), flags.get("limits") or []),
+        limits=Limits.per_target(
+            targets.NAMES, settings.get("limits", {}), flags.get("limits") or []
+        ),
         cache=bool(merged.get("cache", True)),
     )
 

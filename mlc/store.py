@@ -17,6 +17,8 @@ from typing import Any
 
 import platformdirs
 
+from mlc.errors import MachineError
+
 __all__ = ["Store", "Stored", "cache_folder", "key", "tools", "tree_digest"]
 
 _RESULT = "result.pickle"
@@ -36,7 +38,13 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._root.mkdir(parents=True, exist_ok=True)
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MachineError(
+                f"The cache folder {root} cannot be made: {error.strerror}.",
+                "Set MLC_CACHE to another folder, or use --no-cache.",
+            ) from error
 
     def get(self, name: str) -> Stored | None:
         """The entry of that key, or None; a damaged one is dropped, to be made again."""

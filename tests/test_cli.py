@@ -253,6 +253,17 @@ def test_what_goes_wrong_in_a_worker_is_a_sentence_too(built: Built, tmp_path: P
     assert not (tmp_path / "d").exists()
 
 
+def test_a_terminal_without_the_signs_shows_the_rest(built: Built, tmp_path: Path) -> None:
+    done = python(
+        f"import sys\nfrom mlc.cli import main\n"
+        f"sys.argv = {['mlc', 'build', *built.arguments, '-o', str(tmp_path / 'd')]}\nmain()",
+        tmp_path,
+        PYTHONIOENCODING="ascii",
+    )
+    assert done.code == 0, done
+    assert "? verified" in done.out
+
+
 def test_debug_shows_the_traceback_wherever_it_stands(files: Path, tmp_path: Path) -> None:
     for arguments in (["--debug", "build"], ["build", "--debug"]):
         done = subprocess.run(

@@ -181,7 +181,15 @@ def test_the_current_folder_has_a_name_too(folder: Path) -> None:
     assert resolve(Path("."), None, {}, {}).description.name == folder.name
 
 
-@pytest.mark.parametrize("name", ["..", ".", ".hidden", "a/b", "a b", "", "../up", "c:d"])
+def test_limits_hold_for_targets_that_are_not_built_too() -> None:
+    """`mlc validate` judges any artifact, whatever mlc.toml says of builds."""
+    config = resolved({"targets": ["tflite"]}, limits=[("max_size", "onnx=1kB")])
+    assert config.limits["onnx"].max_size == 1000
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "failed", "..", ".", ".hidden", "a/b", "a b", "", "../up", "c:d"]
+)
 def test_a_name_must_be_one_of_a_file(name: str) -> None:
     with pytest.raises(UsageError, match="cannot be a file name"):
         resolved({}, name=name)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlc import store as module
+from mlc.errors import MachineError
 from mlc.store import Store, cache_folder, key, tools, tree_digest
 
 values = st.recursive(
@@ -37,6 +38,13 @@ def test_what_is_put_is_got(
 
 def test_what_was_not_put_is_none(tmp_path: Path) -> None:
     assert Store(tmp_path / "new" / "folder").get("name") is None
+
+
+def test_a_cache_that_cannot_be_made_names_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(MachineError, match="cannot be made: Not a directory") as caught:
+        Store(tmp_path / "file" / "stages")
+    assert "MLC_CACHE" in caught.value.hint
 
 
 def test_of_two_builds_at_once_the_first_entry_stays(tmp_path: Path) -> None:

@@ -12,6 +12,11 @@ from mlc.errors import SourceError, UsageError, first_line
 
 __all__ = ["as_identifiers", "check_names", "freeze"]
 
+_RANDOM = {
+    "RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal", "RandomGamma",
+    "Multinomial", "RandomShuffle", "RandomPoissonV2",
+}  # fmt: skip
+
 _BODY = "body"  # scope of everything that is neither input nor output
 
 Call = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -118,7 +123,7 @@ def freeze(
         vocabulary=_vocabulary(graph_def, arguments),
         provenance=provenance,
         description=description,
-        notes=(*notes, *renamed),
+        notes=(*notes, *renamed, *_chances(graph_def)),
     )
 
 
@@ -140,6 +145,17 @@ def _reason(error: Exception) -> str:
         s for s in plain.splitlines() if not s.startswith("Exception encountered when calling")
     ]
     return first_line(ValueError("\n".join(lines)))
+
+
+def _chances(graph_def: Any) -> list[str]:
+    """A note for a network that draws random numbers: no artifact can answer as it does."""
+    nodes = [*graph_def.node, *(n for f in graph_def.library.function for n in f.node_def)]
+    return [
+        f"The network draws random numbers in every call ({node.op} at {node.name}), so nothing can be "
+        "equal to it: is a dropout or augmentation layer called with training=True?"
+        for node in nodes
+        if node.op in _RANDOM
+    ][:1]
 
 
 def check_names(shapes: Mapping[str, Any], names: Sequence[str]) -> None:

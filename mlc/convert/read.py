@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mlc.convert.network import Description, Network, Provenance
-from mlc.convert.source import identify
+from mlc.convert.source import Source, identify
 from mlc.convert.trust import check_config
 from mlc.errors import UsageError
 
@@ -35,6 +36,7 @@ class ReadOptions:
 def read(path: Path, description: Description, options: ReadOptions) -> Network:
     """Read a `.keras`, `.h5`, `.hdf5` or SavedModel; see `keras_file` and `saved_model`."""
     source = identify(path)
+    _check_signature(source, options)
     custom = _public_names(options.custom_objects) if options.custom_objects else None
     if source.kind == "saved_model":
         from mlc.convert import saved_model
@@ -57,6 +59,7 @@ def read(path: Path, description: Description, options: ReadOptions) -> Network:
 def look(path: Path, options: ReadOptions) -> None:
     """Refuse in a moment what `read` would refuse after loading TensorFlow."""
     source = identify(path)
+    _check_signature(source, options)
     if not options.trust:
         check_config(source, options.custom_objects is not None)
 
@@ -76,7 +79,17 @@ def from_model(model: Any, description: Description, options: ReadOptions) -> Ne
     return network.described(provenance=Provenance(type(model).__name__, kind, network.digest))
 
 
+def _check_signature(source: Source, options: ReadOptions) -> None:
+    if options.signature and source.kind != "saved_model":
+        raise UsageError(
+            f"{source.path} has no signatures: it is a {source.container}, no SavedModel.",
+            "Leave --signature out.",
+        )
+
+
 def _public_names(module: str) -> dict[str, Any]:
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` does: modules of the current folder
     try:
         names = vars(importlib.import_module(module))
     except ImportError as error:

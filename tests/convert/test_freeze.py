@@ -143,6 +143,16 @@ def test_the_digest_tells_surroundings_apart() -> None:
     assert len({network.digest, *(n.digest for n in others)}) == 3
 
 
+def test_random_numbers_are_told(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    network = frozen(lambda f: {"y": f["x"] + tf.random.normal((1, 3))}, X)
+    (note,) = network.notes
+    assert note.startswith("The network draws random numbers in every call (RandomStandardNormal")
+    fixed = frozen(lambda f: {"y": f["x"] + tf.random.stateless_normal((1, 3), [1, 2])}, X)
+    assert fixed.notes == ()
+
+
 def count(f: Any) -> Any:
     counter = STATE["counter"]
     return {"y": f["x"] + counter.assign_add(1.0)}

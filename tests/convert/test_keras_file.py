@@ -487,6 +487,23 @@ def test_a_layer_that_nobody_knows_is_named(tmp_path: Path) -> None:
     assert "\n" not in caught.value.message
 
 
+def test_own_code_may_stand_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The console script, unlike `python -m`, has not the current folder on its path."""
+    (tmp_path / "mlc_test_here.py").write_text("def pool(x):\n    return x\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
+    path = networks.save("two_in_two_out", tmp_path / "m.keras")
+    assert reading(path, custom_objects="mlc_test_here").notes == ()
+
+
+def test_a_signature_is_none_of_a_keras_file(tmp_path: Path) -> None:
+    path = networks.save("two_in_two_out", tmp_path / "m.keras")
+    with pytest.raises(UsageError, match="has no signatures: it is a Keras archive"):
+        reading(path, signature="serve")
+
+
 def test_a_module_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
     path = networks.save("two_in_two_out", tmp_path / "m.keras")
     with pytest.raises(UsageError, match="'mlc_no_such_module' cannot be imported"):
