@@ -243,11 +243,15 @@ def _history(tensor: Any) -> Any:
 
 
 def _input_structure(model: Any, names: list[str]) -> Any:
-    """How to hand over inputs: alone, as a list, or by the keys that the model was built with."""
-    struct = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
-    if isinstance(struct, dict):
-        keys = {key: _history(tensor).name for key, tensor in struct.items()}
-        return lambda feeds: {key: feeds[name] for key, name in keys.items()}
+    """How to hand over inputs: nested in the lists and dicts that the model was built with."""
+    import tensorflow as tf
+
+    struct = getattr(model, "_inputs_struct", None)
+    if struct is None:
+        struct = getattr(model, "_nested_inputs", None)
+    if struct is not None:
+        names_in_place = tf.nest.map_structure(lambda tensor: _history(tensor).name, struct)
+        return lambda feeds: tf.nest.map_structure(lambda name: feeds[name], names_in_place)
     if len(names) == 1:
         return lambda feeds: feeds[names[0]]
     return lambda feeds: [feeds[name] for name in names]
@@ -255,9 +259,11 @@ def _input_structure(model: Any, names: list[str]) -> Any:
 
 def _named(model: Any, results: Any) -> dict[str, Any]:
     """Outputs by name: the keys of a dict, else the layers that end the model, made different."""
-    if isinstance(results, Mapping):
+    import tensorflow as tf
+
+    flat = tf.nest.flatten(results)
+    if isinstance(results, Mapping) and len(flat) == len(results):
         return dict(results)
-    flat = list(results) if isinstance(results, (list, tuple)) else [results]
     symbolic = getattr(model, "outputs", None) or []
     if len(symbolic) != len(flat):
         return {f"output_{k}" if len(flat) > 1 else "output": t for k, t in enumerate(flat)}

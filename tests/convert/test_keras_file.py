@@ -335,6 +335,32 @@ def test_inputs_and_outputs_may_be_dicts(tmp_path: Path) -> None:
     assert differs(network, call) < 1e-6
 
 
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_inputs_and_outputs_may_be_nested(library: str) -> None:
+    import importlib
+
+    keras = importlib.import_module(library)
+    keras.utils.set_random_seed(0)
+    a, b, c = (keras.Input((3,), name=name) for name in "abc")
+    left = keras.layers.Subtract(name="left")([a, b])
+    right = keras.layers.Subtract(name="right")([b, c])
+    model = keras.Model(
+        [c, {"k": (b, a)}], [right, {"z": left, "y": [keras.layers.Add(name="sum")([a, c])]}]
+    )
+    network = from_model(model, DESCRIPTION, ReadOptions())
+    assert {s.name for s in network.inputs} == {"a", "b", "c"}
+
+    def call(one: dict[str, Any]) -> Any:
+        return {
+            "left": one["a"] - one["b"],
+            "right": one["b"] - one["c"],
+            "sum": one["a"] + one["c"],
+        }
+
+    assert {s.name for s in network.outputs} == {"left", "right", "sum"}
+    assert differs(network, call) < 1e-6
+
+
 def test_one_layer_that_ends_twice_gives_two_names(tmp_path: Path) -> None:
     import keras
 

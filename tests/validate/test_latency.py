@@ -24,16 +24,16 @@ def sleeping(seconds: float, turns: list[str], name: str) -> Function:
 
 def test_ratios_are_those_of_the_runtimes() -> None:
     turns: list[str] = []
-    original = sleeping(0.02, turns, "original")
+    original = sleeping(0.04, turns, "original")
     others = {
-        "half": (sleeping(0.01, turns, "half"), {}),
-        "double": (sleeping(0.04, turns, "double"), {}),
+        "half": (sleeping(0.02, turns, "half"), {}),
+        "double": (sleeping(0.08, turns, "double"), {}),
     }
     found = interleave(original, {}, others)
     assert found["half"].ratio == pytest.approx(0.5, rel=0.3)
     assert found["double"].ratio == pytest.approx(2, rel=0.3)
-    assert found["double"].original_ms == pytest.approx(20, rel=0.5)
-    assert found["double"].median_ms == pytest.approx(40, rel=0.5)
+    assert found["double"].original_ms == pytest.approx(40, rel=0.5)
+    assert found["double"].median_ms == pytest.approx(80, rel=0.5)
     for latency in found.values():
         assert latency.spread[0] <= latency.ratio <= latency.spread[1]
         assert 5 <= latency.rounds <= 40
