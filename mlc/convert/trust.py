@@ -114,7 +114,7 @@ def _findings(node: Any, where: str = "model") -> Iterator[_Finding]:
         config = node.get("config")
         if isinstance(config, dict) and isinstance(config.get("name"), str):
             where = config["name"]
-        kind, module = node.get("class_name"), node.get("module")
+        kind, module = str(node.get("class_name")), node.get("module")
         registered = node.get("registered_name")
         if kind == "__lambda__":
             yield _Finding(where, "a Python lambda", inside=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from mlc.convert.keras_file import _KERAS3, _load
 from mlc.convert.network import Network
 from mlc.convert.read import ReadOptions, from_model
 from mlc.convert.source import identify
-from mlc.errors import SourceError, UsageError
+from mlc.errors import MlcError, SourceError, UsageError
 from tests import networks
 from tests.convert.keras_files import (
     DESCRIPTION,
@@ -528,6 +529,52 @@ def test_a_signature_is_none_of_a_keras_file(tmp_path: Path) -> None:
     path = networks.save("two_in_two_out", tmp_path / "m.keras")
     with pytest.raises(UsageError, match="has no signatures: it is a Keras archive"):
         reading(path, signature="serve")
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path to everything inside a config."""
+    children = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, value in children:
+        yield (*path, key)
+        if isinstance(value, (dict, list)):
+            yield from places(value, (*path, key))
+
+
+def spoil(config: Any, rng: random.Random) -> Any:
+    """Remove or replace one thing in a config."""
+    spoilt = json.loads(json.dumps(config))
+    *path, last = rng.choice(list(places(spoilt)))
+    node = spoilt
+    for key in path:
+        node = node[key]
+    if rng.random() < 0.4:
+        del node[last]
+    else:
+        node[last] = rng.choice([None, 5, -1, "x", [], {}, [None], {"class_name": ["Dense"]}])
+    return spoilt
+
+
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_no_config_shows_as_a_traceback(library: str, tmp_path: Path) -> None:
+    """Keras raises whatever it meets in a config that nobody wrote; all of it becomes a sentence."""
+    import importlib
+
+    import h5py
+
+    model = branched(importlib.import_module(library))
+    model.save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r") as file:
+        config = json.loads(file.attrs["model_config"])
+    rng, refused = random.Random(0), 0
+    for _ in range(40):
+        with h5py.File(tmp_path / "m.h5", "a") as file:
+            file.attrs["model_config"] = json.dumps(spoil(config, rng))
+        try:
+            reading(tmp_path / "m.h5")
+        except MlcError as error:
+            refused += 1
+            assert "\n" not in str(error)  # noqa: PT017
+    assert refused > 10
 
 
 def test_a_module_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
