@@ -11,11 +11,11 @@ import pytest
 
 from mlc.convert.execute import Reference
 from mlc.convert.freeze import freeze
+from mlc.convert.graph import Program
 from mlc.convert.network import Description, Network, Provenance, TensorSpec
 from mlc.convert.preprocessing import Preprocessing
 from mlc.errors import UnsupportedError
 from mlc.targets.coreml import rewrites
-from mlc.targets.coreml.graph import Program
 from mlc.targets.coreml.interface import decide
 
 Compute = Callable[..., Any]

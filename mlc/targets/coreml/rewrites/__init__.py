@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mlc.convert.graph import Program
 from mlc.convert.network import Network
-from mlc.targets.coreml.graph import Program
 from mlc.targets.coreml.interface import Interface
 from mlc.targets.coreml.rewrites.argmax_of_bits import argmax_of_bits
 from mlc.targets.coreml.rewrites.cast_to_bool import cast_to_bool

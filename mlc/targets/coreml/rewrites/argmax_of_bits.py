@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlc.targets.coreml.graph import Body, Program
+from mlc.convert.graph import Body, Program
 from mlc.targets.coreml.rewrites.request import Request
 
 __all__ = ["argmax_of_bits"]

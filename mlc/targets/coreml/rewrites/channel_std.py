@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlc.targets.coreml.graph import Program
+from mlc.convert.graph import Program
 from mlc.targets.coreml.rewrites.request import Request
 
 __all__ = ["channel_std"]

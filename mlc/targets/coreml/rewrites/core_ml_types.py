@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlc.targets.coreml.graph import Body, Program
+from mlc.convert.graph import Body, Program
 from mlc.targets.coreml.rewrites.request import Request
 
 __all__ = ["core_ml_types"]

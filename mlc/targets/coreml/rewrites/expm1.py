@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlc.targets.coreml.graph import Program
+from mlc.convert.graph import Program
 from mlc.targets.coreml.rewrites.request import Request
 
 __all__ = ["expm1"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlc.targets.coreml.graph import Body, Program
+from mlc.convert.graph import Body, Program
 from mlc.targets.coreml.rewrites.request import Request
 
 __all__ = ["resize_by_matrix"]

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mlc.convert.graph import Program
 from mlc.errors import UnsupportedError
-from mlc.targets.coreml.graph import Program
 from mlc.targets.coreml.rewrites.request import Request
 
 __all__ = ["resize_nearest"]
