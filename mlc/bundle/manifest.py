@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
@@ -15,7 +16,7 @@ from mlc.errors import SourceError
 from mlc.report.report import Report
 from mlc.store import tools
 
-__all__ = ["MANIFEST", "make_manifest", "read_manifest"]
+__all__ = ["MANIFEST", "interface", "make_manifest", "read_manifest"]
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -59,8 +60,19 @@ def make_manifest(report: Report, folder: Path) -> dict[str, Any]:
         },
     }
     plain = json.loads(json.dumps(manifest))
+    plain["interface"] = interface(plain)
     _validator().validate(plain)
     return dict(plain)
+
+
+def interface(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of what app code is compiled from: inputs, outputs, preprocessing and labels.
+
+    An app can run any later model of the same interface without being built again.
+    """
+    parts = {name: manifest[name] for name in ("inputs", "outputs", "preprocessing", "labels")}
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_manifest(bundle: Path) -> dict[str, Any]:

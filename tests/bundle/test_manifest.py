@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlc.bundle.manifest import make_manifest, read_manifest
+from mlc.bundle.manifest import interface, make_manifest, read_manifest
 from mlc.convert.preprocessing import Preprocessing
 from mlc.errors import SourceError
 from mlc.report.report import Report
@@ -87,3 +87,17 @@ def test_bytes_that_are_no_text_are_refused(content: bytes, tmp_path: Path) -> N
 def test_a_folder_without_one_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"manifest\.json cannot be read"):
         read_manifest(tmp_path)
+
+
+def test_models_of_one_interface_can_stand_in_for_each_other(
+    manifest: dict[str, Any], tmp_path: Path
+) -> None:
+    """Generated code depends on tensors, preprocessing and labels; on nothing else of a bundle."""
+    assert manifest["interface"] == interface(manifest)
+    assert interface({**manifest, "recipe": "fp16", "model": {}, "artifacts": []}) == interface(
+        manifest
+    )
+    tensor = {"name": "image", "shape": [1, 9, 9, 3], "dtype": "float32"}
+    changes = {"labels": ["a", "c", "b"], "preprocessing": None, "inputs": [tensor], "outputs": []}
+    others = {interface({**manifest, name: value}) for name, value in changes.items()}
+    assert len({interface(manifest), *others}) == 5
