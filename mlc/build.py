@@ -17,6 +17,7 @@ from mlc.report.report import Report, Row
 from mlc.stages import Silent, Stages, Watcher
 from mlc.store import Stored, tree_digest
 from mlc.targets.target import Emission, Options
+from mlc.validate import golden
 from mlc.validate.evidence import Evidence
 from mlc.workers import explain
 
@@ -45,7 +46,8 @@ def build(config: BuildConfig, model: Any = None, watcher: Watcher | None = None
             notes=subject.notes,
             bundle=str(config.output),
         )
-        return bundle.write(report, {c.target: c.emission.path for c in candidates})
+        artifacts = {c.target: c.emission.path for c in candidates}
+        return bundle.write(report, artifacts, subject.references / golden.FOLDER)
 
 
 def _emit_all(

@@ -115,6 +115,16 @@ def build(
             rich_help_panel=DATA_PANEL,
         ),
     ] = None,
+    golden: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Copy N inputs, pictures too, and what the original answers into the bundle, for apps "
+            "to check themselves by. [default: 3]",
+            rich_help_panel=DATA_PANEL,
+        ),
+    ] = None,
     input_range: InputRange = None,
     labels: Labels = None,
     input_scale: Scale = None,
@@ -163,6 +173,7 @@ def build(
         samples=samples,
         calibration=calibration,
         calibration_samples=calibration_samples,
+        golden=golden,
         input_range=_numbers("--input-range", input_range, count=2),
         labels=labels,
         scale=input_scale,

@@ -45,10 +45,16 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "targets": (str, list),
     "recipe": (str,),
     "data": (str,),
+    "golden": (int,),
     "preprocessing": (dict,),
     "limits": (dict,),
 }
-_WORDS: dict[type, str] = {str: "text in quotes", list: "a list of texts", dict: "a table"}
+_WORDS: dict[type, str] = {
+    str: "text in quotes",
+    list: "a list of texts",
+    dict: "a table",
+    int: "a whole number",
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class DataConfig:
     calibration: str | None = None
     samples: int = 500  # at most so many are compared
     calibration_samples: int = 200
+    golden: int = 3  # so many go into the bundle, with what the network answers
     input_range: tuple[float, float] | None = None  # of made-up inputs, where there are no data
 
 

@@ -42,11 +42,15 @@ _DEBUG = "--debug shows more."  # where there is no bundle, there is no build.lo
 
 @dataclass(frozen=True)
 class Subject:
-    """What artifacts are compared with: the network, its own outputs, and the samples."""
+    """What artifacts are compared with: the network, its own outputs, and the samples.
+
+    `golden` is how many golden cases were asked for.
+    """
 
     network: Network
     dataset: Dataset
     references: Path
+    golden: int
     source_bytes: int
     notes: tuple[str, ...]
 
@@ -87,15 +91,16 @@ def read_subject(stages: Stages, config: BuildConfig, model: Any = None) -> Subj
     known = dataset.fingerprint is not None
     stored = stages.run(
         "run the original",
-        (network.digest, dataset.fingerprint) if known else None,
+        (network.digest, dataset.fingerprint, config.data.golden) if known else None,
         reference,
         network,
         dataset,
+        config.data.golden,
     )
     if error := stored.exception():
         raise explain(error, "running the original", _DEBUG) from error
     notes = (*network.notes, *_doubts(network, config))
-    return Subject(network, dataset, stored.result().folder, size, notes)
+    return Subject(network, dataset, stored.result().folder, config.data.golden, size, notes)
 
 
 def _read(stages: Stages, config: BuildConfig) -> Network:
@@ -138,7 +143,8 @@ def prove_all(
 ) -> list[Row]:
     """Run every artifact on every sample, time those that can be timed, and hold them to the limits."""
     network, dataset = subject.network, subject.dataset
-    known = (network.digest, dataset.fingerprint) if dataset.fingerprint is not None else None
+    same = (network.digest, dataset.fingerprint, subject.golden)
+    known = same if dataset.fingerprint is not None else None
     running = {
         stages.run(
             f"prove {targets.title(c.target)}",

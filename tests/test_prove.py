@@ -37,7 +37,7 @@ def configured(**flags: Any) -> BuildConfig:
 
 @pytest.fixture
 def subject(tmp_path: Path) -> Subject:
-    return Subject(NETWORK, synthesize(NETWORK, 4), tmp_path, 10, ())
+    return Subject(NETWORK, synthesize(NETWORK, 4), tmp_path, 0, 10, ())
 
 
 @pytest.fixture

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import mlc
+from mlc.bundle.golden import GOLDEN
+from mlc.convert.network import Network
+from mlc.convert.pictures import picture_input
 from mlc.errors import SourceError
 from mlc.report.report import Report
 from mlc.store import tools
@@ -36,6 +39,8 @@ def make_manifest(report: Report, folder: Path) -> dict[str, Any]:
         "parameters": network.parameters,
         "preprocessing": network.preprocessing.to_json() if network.preprocessing else None,
         "labels": list(network.labels),
+        "picture": _picture(network),
+        "classifier": _classifier(network),
         "recipe": report.recipe,
         "artifacts": [
             {
@@ -50,6 +55,7 @@ def make_manifest(report: Report, folder: Path) -> dict[str, Any]:
             for row in report.rows
             if row.emission and row.file
         ],
+        "golden": _golden(folder),
         "files": {
             file.relative_to(folder).as_posix(): {
                 "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
@@ -65,12 +71,42 @@ def make_manifest(report: Report, folder: Path) -> dict[str, Any]:
     return dict(plain)
 
 
+def _picture(network: Network) -> dict[str, Any] | None:
+    """How apps make the input of a picture, defaults filled in; None where the network takes none."""
+    found = picture_input(network)
+    if found is None:
+        return None
+    size = {"input": found.name, "height": found.height, "width": found.width}
+    return size | found.preprocessing.to_json()
+
+
+def _classifier(network: Network) -> dict[str, Any] | None:
+    """How apps read the scores; None where the outputs are none."""
+    if not network.is_classifier:
+        return None
+    (output,), (ending,) = network.outputs, network.endings
+    classes = 2 if output.shape[1] == 1 else output.shape[1] or 0
+    return {
+        "output": output.name,
+        "scores": "probabilities" if ending in ("Softmax", "Sigmoid") else "logits",
+        "labels": list(network.labels) or [f"class {k}" for k in range(classes)],
+    }
+
+
+def _golden(folder: Path) -> dict[str, Any] | None:
+    file = folder / GOLDEN
+    if not file.is_file():
+        return None
+    return {"file": GOLDEN, "cases": len(json.loads(file.read_text(encoding="utf-8"))["cases"])}
+
+
 def interface(manifest: Mapping[str, Any]) -> str:
     """SHA-256 of what app code is compiled from: inputs, outputs, preprocessing and labels.
 
     An app can run any later model of the same interface without being built again.
     """
-    parts = {name: manifest[name] for name in ("inputs", "outputs", "preprocessing", "labels")}
+    names = ("inputs", "outputs", "preprocessing", "labels", "classifier")
+    parts = {name: manifest[name] for name in names}
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

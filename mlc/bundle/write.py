@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+from mlc.bundle.golden import write_golden
 from mlc.bundle.manifest import MANIFEST, make_manifest, read_manifest
 from mlc.errors import MachineError, SourceError, UsageError
 from mlc.report.report import Report
@@ -58,8 +59,10 @@ class Bundle:
         self.log = self._aside / LOG
         self.log.touch()
 
-    def write(self, report: Report, artifacts: Mapping[str, Path]) -> Report:
-        """Copy the artifacts, write manifest and report, and put the bundle in place.
+    def write(
+        self, report: Report, artifacts: Mapping[str, Path], cases: Path | None = None
+    ) -> Report:
+        """Copy the artifacts and golden `cases`, write manifest and report, put the bundle in place.
 
         Artifacts that failed go to `failed/`, where nobody ships them by accident.
         """
@@ -74,6 +77,8 @@ class Bundle:
         report = replace(report, rows=tuple(rows))
         text = json.dumps(report.to_json(), indent=1, sort_keys=True, ensure_ascii=False)
         (self._aside / REPORT).write_text(text, encoding="utf-8")
+        if cases is not None:
+            write_golden(cases, report, self._aside)
         manifest = make_manifest(report, self._aside)
         text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
         (self._aside / MANIFEST).write_text(text, encoding="utf-8")

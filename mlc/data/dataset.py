@@ -6,24 +6,31 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from mlc.convert.network import Network, TensorSpec
 from mlc.errors import DataError
 
-__all__ = ["Array", "Calibration", "Dataset", "Sample", "batches", "open_data", "spread"]
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Array", "Calibration", "Dataset", "Sample", "batches", "open_data", "spread", "stack"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Input tensors by name, each without a batch dimension; and the class index, where known."""
+    """Input tensors by name, each without a batch dimension; and the class index, where known.
+
+    `picture` is what the tensor was made of, as it came, where it was made of a picture.
+    """
 
     feeds: Mapping[str, Array]
     label: int | None = None
+    picture: Image | None = None
 
 
 class Dataset(Protocol):
@@ -43,6 +50,9 @@ class Dataset(Protocol):
 
     def samples(self) -> Iterator[Sample]:
         """Read them from the first on."""
+
+    def few(self, count: int) -> Dataset:
+        """At most `count` of the same samples, evenly spread where they can be counted."""
 
 
 def open_data(argument: str, network: Network, limit: int) -> Dataset:
@@ -127,28 +137,32 @@ def batches(
 
     The last batch is filled up with its last sample; its list of labels is as long as the real samples.
     """
-    size = network.inputs[0].shape[0] if network.inputs and network.inputs[0].shape else 1
+    size = batch_size(network)
     pending: list[Sample] = []
     for sample in islice(dataset.samples(), limit):
         pending.append(sample)
-        if len(pending) == (size or 1):
-            yield _stack(pending, size or 1, network)
+        if len(pending) == size:
+            yield stack(pending, network), [s.label for s in pending]
             pending = []
     if pending:
-        yield _stack(pending, size or 1, network)
+        yield stack(pending, network), [s.label for s in pending]
 
 
-def _stack(
-    samples: list[Sample], size: int, network: Network
-) -> tuple[dict[str, Array], list[int | None]]:
-    filled = samples + [samples[-1]] * (size - len(samples))
-    feeds = {
+def batch_size(network: Network) -> int:
+    """How many samples the network takes at a time; 1 where that is open."""
+    shape = network.inputs[0].shape if network.inputs else ()
+    return (shape[0] if shape else None) or 1
+
+
+def stack(samples: list[Sample], network: Network) -> dict[str, Array]:
+    """One batch of the network's inputs, filled up with the last sample."""
+    filled = samples + [samples[-1]] * (batch_size(network) - len(samples))
+    return {
         spec.name: np.ascontiguousarray(
             np.stack([s.feeds[spec.name] for s in filled]), dtype=spec.dtype
         )
         for spec in network.inputs
     }
-    return feeds, [s.label for s in samples]
 
 
 def check_sample(array: Array, spec: TensorSpec, where: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlc.convert.network import Network, TensorSpec
-from mlc.convert.pictures import takes_picture
+from mlc.convert.pictures import default_for, takes_picture
 from mlc.convert.preprocessing import Preprocessing
 from mlc.data.dataset import Sample, class_count, spread
 from mlc.errors import DataError
@@ -55,7 +55,11 @@ class ImageFolder:
                 raise DataError(
                     f"The picture {path} cannot be read: {error}.", "Remove or repair it."
                 ) from error
-            yield Sample({self.spec.name: self.preprocessing.tensor(pixels)}, label)
+            yield Sample({self.spec.name: self.preprocessing.tensor(pixels)}, label, image)
+
+    def few(self, count: int) -> ImageFolder:
+        """Of all classes, where there are that many."""
+        return replace(self, files=tuple(self.files[i] for i in spread(len(self.files), count)))
 
 
 def open_folder(path: Path, network: Network, limit: int) -> ImageFolder:
@@ -96,11 +100,6 @@ def image_input(network: Network) -> TensorSpec:
         )
     _height_width(pictures[0])
     return pictures[0]
-
-
-def default_for(spec: TensorSpec) -> Preprocessing:
-    """What holds where nothing is declared: raw pixels, stretched."""
-    return Preprocessing(color="gray" if spec.shape[3] == 1 else "rgb")
 
 
 def _height_width(spec: TensorSpec) -> tuple[int, int]:

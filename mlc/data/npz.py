@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlc.convert.network import Network, TensorSpec
-from mlc.convert.pictures import takes_picture
+from mlc.convert.pictures import default_for, takes_picture
 from mlc.convert.preprocessing import Preprocessing
 from mlc.data.dataset import Array, Sample, check_sample, class_count, class_indices, spread
-from mlc.data.folder import default_for
 from mlc.errors import DataError, first_line
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 __all__ = ["Npz", "open_npz"]
 
@@ -49,21 +52,40 @@ class Npz:
     def samples(self) -> Iterator[Sample]:
         """One row of every array at a time. uint8 pictures are pixels, all else are tensors."""
         for row in range(len(next(iter(self.arrays.values())))):
-            feeds = {s.name: self._tensor(self.arrays[s.name][row], s) for s in self.inputs}
-            yield Sample(feeds, None if self.labels is None else int(self.labels[row]))
+            values = {s.name: self.arrays[s.name][row] for s in self.inputs}
+            pictures = {s.name: _picture(values[s.name], s) for s in self.inputs}
+            feeds = {
+                s.name: values[s.name] if picture is None else self._tensor(picture, s)
+                for s, picture in zip(self.inputs, pictures.values(), strict=True)
+            }
+            alone = next(iter(pictures.values())) if len(pictures) == 1 else None
+            yield Sample(feeds, None if self.labels is None else int(self.labels[row]), alone)
 
-    def _tensor(self, value: Array, spec: TensorSpec) -> Array:
-        pixels = spec.dtype.startswith("float") and value.dtype == np.uint8 and value.ndim in (2, 3)
-        if not (takes_picture(spec) and pixels):
-            return value
-        from PIL import Image
+    def few(self, count: int) -> Npz:
+        """Evenly spread over the file."""
+        rows = spread(len(next(iter(self.arrays.values()))), count)
+        return replace(
+            self,
+            arrays={name: array[rows] for name, array in self.arrays.items()},
+            labels=None if self.labels is None else self.labels[rows],
+        )
 
+    def _tensor(self, picture: Image, spec: TensorSpec) -> Array:
         how = self.preprocessing or default_for(spec)
-        height, width = spec.shape[1] or value.shape[0], spec.shape[2] or value.shape[1]
-        if value.ndim == 3 and value.shape[2] not in (1, 3, 4):
-            return value  # of a wrong shape: told where samples are checked
-        image = Image.fromarray(value[..., 0] if value.shape[2:] == (1,) else value)
-        return how.tensor(how.pixels(image, height, width))
+        height, width = spec.shape[1] or picture.height, spec.shape[2] or picture.width
+        return how.tensor(how.pixels(picture, height, width))
+
+
+def _picture(value: Array, spec: TensorSpec) -> Image | None:
+    """uint8 values of an input that takes a picture, as one."""
+    from PIL import Image
+
+    pixels = spec.dtype.startswith("float") and value.dtype == np.uint8 and value.ndim in (2, 3)
+    if not (takes_picture(spec) and pixels):
+        return None
+    if value.ndim == 3 and value.shape[2] not in (1, 3, 4):
+        return None  # of a wrong shape: told where samples are checked
+    return Image.fromarray(value[..., 0] if value.shape[2:] == (1,) else value)
 
 
 def open_npz(path: Path, network: Network, limit: int) -> Npz:

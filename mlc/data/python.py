@@ -70,6 +70,10 @@ class PythonData:
             if left <= 0:
                 return
 
+    def few(self, count: int) -> PythonData:
+        """The first ones: how many there are is not known."""
+        return replace(self, limit=min(count, self.limit))
+
 
 def open_function(argument: str, network: Network, limit: int) -> PythonData:
     """Import the function and look at its first sample.

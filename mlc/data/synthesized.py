@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -12,7 +12,7 @@ from mlc.convert.network import Network, TensorSpec
 from mlc.convert.pictures import takes_picture
 from mlc.data.dataset import Array, Sample
 
-__all__ = ["Synthesized", "synthesize"]
+__all__ = ["Synthesized", "picture", "synthesize"]
 
 Range = tuple[float, float]
 
@@ -52,6 +52,10 @@ class Synthesized:
                 }
             )
 
+    def few(self, count: int) -> Synthesized:
+        """The first ones."""
+        return replace(self, count=min(count, self.count))
+
 
 def synthesize(network: Network, count: int, declared: Range | None = None) -> Synthesized:
     """Made-up inputs over `declared`, else over what is known of each input.
@@ -84,12 +88,12 @@ def _draw(
     if whole:
         return rng.integers(int(low), int(high), shape, endpoint=True).astype(spec.dtype)
     if len(shape) == 3 and shape[2] in (1, 3):
-        return (low + (high - low) * _picture(rng, *shape)).astype(spec.dtype)
+        return (low + (high - low) * picture(rng, *shape)).astype(spec.dtype)
     return rng.uniform(low, high, shape).astype(spec.dtype)
 
 
-def _picture(rng: np.random.Generator, height: int, width: int, channels: int) -> Array:
-    """Noise at several scales with varying brightness and contrast, 0..1.
+def picture(rng: np.random.Generator, height: int, width: int, channels: int) -> Array:
+    """Noise at several scales with varying brightness and contrast: (height, width, channels), 0..1.
 
     White noise alone averages out in the first pooling: every such picture looks the same to a network,
     and a comparison on it would prove little.
@@ -101,5 +105,5 @@ def _picture(rng: np.random.Generator, height: int, width: int, channels: int) -
         columns = np.linspace(0, cells - 1, width).round().astype(int)
         total += grid[rows][:, columns] * rng.uniform(0.2, 1)
     total = total / (np.abs(total).max() + 1e-9) * rng.uniform(0.2, 0.5) + rng.uniform(0.3, 0.7)
-    picture: Array = np.clip(total, 0, 1)
-    return picture
+    noise: Array = np.clip(total, 0, 1)
+    return noise

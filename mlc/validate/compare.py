@@ -17,7 +17,7 @@ from mlc.errors import DataError, UnverifiableError
 from mlc.targets.target import Runtime
 from mlc.validate.evidence import Accuracy, OutputError, Parity
 
-__all__ = ["Comparison", "as_fed", "compare", "match", "record"]
+__all__ = ["Comparison", "answers", "as_fed", "compare", "match", "record", "reshaped"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -131,13 +131,13 @@ def compare(runtime: Runtime, network: Network, dataset: Dataset, references: Pa
         real = len(labels)
         samples += real
         for spec in network.outputs:
-            got = _reshaped(results[to_result[spec.name]], expected[spec.name], spec)
+            got = reshaped(results[to_result[spec.name]], expected[spec.name], spec)
             sums[spec.name].add(expected[spec.name][:real], got[:real])
         if classifies:
             (output,) = network.outputs
-            original = _classes(expected[output.name][:real])
-            got = _reshaped(results[to_result[output.name]], expected[output.name], output)
-            artifact = _classes(got[:real])
+            original = answers(expected[output.name][:real])
+            got = reshaped(results[to_result[output.name]], expected[output.name], output)
+            artifact = answers(got[:real])
             agreed += int((original == artifact).sum())
             for label, o, a in zip(labels, original, artifact, strict=True):
                 if label is not None:
@@ -207,7 +207,8 @@ def as_fed(
     return fed
 
 
-def _reshaped(result: Array, expected: Array, spec: TensorSpec) -> Array:
+def reshaped(result: Array, expected: Array, spec: TensorSpec) -> Array:
+    """An artifact's output in the network's shape; raises `UnverifiableError` where it cannot have it."""
     if result.size != expected.size:
         raise UnverifiableError(
             f"Output {spec.name!r} has shape {result.shape}, the network's has {expected.shape}."
@@ -215,7 +216,7 @@ def _reshaped(result: Array, expected: Array, spec: TensorSpec) -> Array:
     return result.reshape(expected.shape)
 
 
-def _classes(scores: Array) -> Array:
+def answers(scores: Array) -> Array:
     """The answers of a classifier: (N, classes) → (N,); one sigmoid score is a yes above 0.5."""
     picked: Array = scores[:, 0] > 0.5 if scores.shape[1] == 1 else scores.argmax(axis=1)
     return picked

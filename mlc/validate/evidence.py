@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Accuracy", "Check", "Evidence", "Latency", "OutputError", "Parity", "State"]
+__all__ = ["Accuracy", "Check", "Evidence", "Golden", "Latency", "OutputError", "Parity", "State"]
 
 State = Literal["passed", "failed", "regressed", "not verified"]
 
@@ -81,6 +82,18 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class Golden:
+    """The artifact on the golden cases of its bundle, run here.
+
+    `errors` are the largest absolute differences from the network, by output; `top1` is the artifact's
+    answer to each case, None where the network is no classifier.
+    """
+
+    errors: Mapping[str, float]
+    top1: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that is known of one artifact.
 
@@ -91,6 +104,7 @@ class Evidence:
     parity: Parity | None = None
     accuracy: Accuracy | None = None
     latency: Latency | None = None
+    golden: Golden | None = None
     checks: tuple[Check, ...] = field(default=())
     failure: str = ""
     reason: str = ""

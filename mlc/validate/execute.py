@@ -13,6 +13,7 @@ from mlc.convert.network import Network
 from mlc.data.dataset import Dataset, batches
 from mlc.errors import UnverifiableError
 from mlc.targets.target import Emission
+from mlc.validate import golden
 from mlc.validate.compare import as_fed, compare, match, record
 from mlc.validate.evidence import Evidence, Latency
 from mlc.validate.judge import judge
@@ -31,9 +32,14 @@ class Proof:
     timed: bool
 
 
-def reference(folder: Path, network: Network, dataset: Dataset) -> int:
-    """Run the network itself on all samples; its outputs go to `folder`. Returns how many batches."""
-    return record(Reference(network), network, dataset, folder)
+def reference(folder: Path, network: Network, dataset: Dataset, cases: int) -> int:
+    """Run the network itself on all samples; its outputs, and `cases` golden ones, go to `folder`.
+
+    Returns how many batches.
+    """
+    original = Reference(network)
+    golden.record_cases(original, network, dataset, cases, folder / golden.FOLDER)
+    return record(original, network, dataset, folder)
 
 
 def prove(
@@ -53,6 +59,7 @@ def prove(
                 runtime=runtime.name,
                 parity=comparison.parity,
                 accuracy=comparison.accuracy,
+                golden=golden.measure(runtime, network, references / golden.FOLDER),
                 checks=judge(comparison, emission.weights, emission.activations),
             )
             return Proof(evidence, size, runtime.timed)

@@ -1,0 +1,63 @@
+/** Runs the TFLite artifact of a bundle. The app passes in the library: `import * as litert from "@litertjs/core"`. */
+
+import type { Description, Runtime, Tensors } from "./model.js";
+
+/** What is used of LiteRT.js, after the app has called its `loadLiteRt`. */
+export interface LiteRt {
+  loadAndCompile(model: Uint8Array, options?: { accelerator?: Accelerator }): Promise<CompiledModel>;
+  readonly Tensor: new (data: Float32Array | Int32Array, shape: number[]) => LiteRtTensor;
+}
+
+export type Accelerator = "wasm" | "webgpu";
+
+interface CompiledModel {
+  run(inputs: Record<string, LiteRtTensor>): Promise<Record<string, LiteRtTensor>>;
+  delete(): void;
+}
+
+interface LiteRtTensor {
+  readonly type: { readonly layout: { readonly dimensions: ArrayLike<number> } };
+  data(): Promise<ArrayLike<number>>;
+  delete(): void;
+}
+
+/** Compile the bytes of the `.tflite` file. */
+export async function loadLiteRt(
+  litert: LiteRt,
+  bytes: Uint8Array,
+  about: Description,
+  accelerator: Accelerator = "wasm",
+): Promise<Runtime> {
+  const model = await litert.loadAndCompile(bytes, { accelerator });
+  return {
+    target: "tflite",
+    name: `LiteRT.js ${accelerator}`,
+    run: (inputs) => run(litert, model, about, inputs),
+    close: () => model.delete(),
+  };
+}
+
+async function run(
+  litert: LiteRt,
+  model: CompiledModel,
+  about: Description,
+  inputs: Tensors,
+): Promise<Tensors> {
+  const feeds: Record<string, LiteRtTensor> = {};
+  let results: Record<string, LiteRtTensor> = {};
+  try {
+    for (const { name, dtype } of about.inputs) {
+      const { data, shape } = inputs[name]!;
+      const held = dtype.startsWith("float") ? data : Int32Array.from(data);
+      feeds[name] = new litert.Tensor(held, [...shape]);
+    }
+    results = await model.run(feeds);
+    const rows = Object.entries(results).map(async ([name, tensor]) => {
+      const shape = Array.from(tensor.type.layout.dimensions);
+      return [name, { data: Float32Array.from(await tensor.data()), shape }] as const;
+    });
+    return Object.fromEntries(await Promise.all(rows));
+  } finally {
+    for (const tensor of [...Object.values(feeds), ...Object.values(results)]) tensor.delete();
+  }
+}
