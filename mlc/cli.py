@@ -269,6 +269,31 @@ def inspect(
 
 
 @app.command()
+def bindings(
+    bundle: Annotated[Path, typer.Argument(help="Folder that mlc build wrote.")],
+    swift: Annotated[bool, typer.Option("--swift", help="For Core ML.")] = False,
+    kotlin: Annotated[bool, typer.Option("--kotlin", help="For TFLite on Android.")] = False,
+    typescript: Annotated[
+        bool, typer.Option("--typescript", help="For TF.js, onnxruntime-web and LiteRT.js.")
+    ] = False,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder; each language gets one inside.")
+    ] = Path("bindings"),
+) -> None:
+    """Write typed app code: preprocessing, labels and self-test of the model in a bundle."""
+    from mlc.bindings.generate import LANGUAGES, generate
+    from mlc.bundle.manifest import read_manifest
+
+    asked = {"swift": swift, "kotlin": kotlin, "typescript": typescript}
+    if not any(asked.values()):
+        raise UsageError("No language was named.", "Add --swift, --kotlin or --typescript.")
+    manifest = read_manifest(bundle)
+    for name in filter(asked.get, asked):
+        generate(manifest, LANGUAGES[name], output)
+        typer.echo(f"{LANGUAGES[name].title}: {output / name}")
+
+
+@app.command()
 def run(
     artifact: Annotated[Path, typer.Argument(help=".mlpackage, .tflite, .onnx or a TF.js folder.")],
     inputs: Annotated[
