@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from mlc.bundle.write import Bundle
 from mlc.config import BuildConfig
 from mlc.convert.network import Network
 from mlc.data.dataset import Calibration, open_data
-from mlc.optimize.recipe import Recipe
-from mlc.prove import Candidate, Subject, open_stages, prove_all, read_subject
+from mlc.data.synthesized import synthesize
+from mlc.optimize.optimize import Optimized, Request, optimize
+from mlc.optimize.plan import Plan, read_plan
+from mlc.prove import DEBUG, Candidate, Subject, open_stages, prove_all, read_subject
 from mlc.report.report import Report, Row
 from mlc.stages import Silent, Stages, Watcher
 from mlc.store import Stored, tree_digest
@@ -22,6 +25,8 @@ from mlc.validate.evidence import Evidence
 from mlc.workers import explain
 
 __all__ = ["build"]
+
+_EXPLAINED_ON = 4  # samples, for --explain
 
 
 def build(config: BuildConfig, model: Any = None, watcher: Watcher | None = None) -> Report:
@@ -34,7 +39,8 @@ def build(config: BuildConfig, model: Any = None, watcher: Watcher | None = None
         open_stages(config, bundle.log, watcher or Silent()) as stages,
     ):
         subject = read_subject(stages, config, model)
-        candidates, failures = _emit_all(stages, config, subject)
+        optimized = _optimize(stages, config, subject)
+        candidates, failures = _emit_all(stages, config, subject, optimized)
         rows = prove_all(stages, subject, candidates, config.limits)
         report = Report(
             network=subject.network,
@@ -45,27 +51,52 @@ def build(config: BuildConfig, model: Any = None, watcher: Watcher | None = None
             rows=tuple(sorted([*rows, *failures], key=lambda r: targets.NAMES.index(r.target))),
             notes=subject.notes,
             bundle=str(config.output),
+            steps=optimized.steps,
         )
         artifacts = {c.target: c.emission.path for c in candidates}
-        return bundle.write(report, artifacts, subject.references / golden.FOLDER)
+        cases = subject.references / golden.FOLDER
+        return bundle.write(report, artifacts, optimized.plan, cases)
+
+
+def _optimize(stages: Stages, config: BuildConfig, subject: Subject) -> Optimized:
+    """Fewer ops, the same answers; and the plan that every target follows."""
+    network, samples = subject.network, _calibration(config, subject)
+    explained = Calibration(subject.dataset, network, _EXPLAINED_ON) if config.explain else None
+    request = Request(
+        recipe=config.recipe,
+        estimator=config.data.ranges,
+        plan=read_plan(config.plan) if config.plan else None,
+    )
+    seen = [c.dataset.fingerprint if c else "nothing" for c in (samples, explained)]
+    stored = stages.run(
+        "optimize",
+        (network.digest, request, seen) if None not in seen else None,
+        optimize,
+        network,
+        replace(request, samples=samples, explain_on=explained),
+    )
+    if error := stored.exception():
+        raise explain(error, "optimizing the network", DEBUG) from error
+    plan, steps = stored.result().value
+    return Optimized(Network.load(stored.result().folder), plan, steps)
 
 
 def _emit_all(
-    stages: Stages, config: BuildConfig, subject: Subject
+    stages: Stages, config: BuildConfig, subject: Subject, optimized: Optimized
 ) -> tuple[list[Candidate], list[Row]]:
     """Every target at the same time; those that fail cost nobody else anything."""
     calibration = _calibration(config, subject)
     fingerprint = calibration.dataset.fingerprint if calibration else "none"
     known = fingerprint is not None
-    network, recipe, options = subject.network, config.recipe, config.options
+    network, plan, options = optimized.network, optimized.plan, config.options
     running: dict[str, Future[Stored]] = {
         name: stages.run(
             f"emit {targets.title(name)}",
-            (network.digest, recipe, options, name, fingerprint) if known else None,
+            (network.digest, plan, options, name, fingerprint) if known else None,
             emit,
             name,
             network,
-            recipe,
+            plan,
             calibration,
             options,
         )
@@ -85,13 +116,16 @@ def _emit_all(
 
 def _calibration(config: BuildConfig, subject: Subject) -> Calibration | None:
     """Samples to find the ranges of activations with; None where nobody gave data."""
-    if config.recipe.activations != "int8":
+    recipe = read_plan(config.plan).recipe if config.plan else config.recipe
+    if not recipe.integer_activations:
         return None
     limit = config.data.calibration_samples
     if config.data.calibration:
         dataset = open_data(config.data.calibration, subject.network, limit)
     elif config.data.data:
         dataset = open_data(config.data.data, subject.network, limit)
+    elif config.data.synthesize_calibration:
+        dataset = synthesize(subject.network, limit, config.data.input_range)
     else:
         return None
     return Calibration(dataset, subject.network, limit)
@@ -101,11 +135,11 @@ def emit(
     folder: Path,
     name: str,
     network: Network,
-    recipe: Recipe,
+    plan: Plan,
     calibration: Calibration | None,
     options: Options,
 ) -> Emission:
     """A stage: let one target write its artifact into `folder`."""
     target = targets.target(name)
     path = folder / f"{network.description.name}{target.SUFFIX}"
-    return target.emit(network, recipe, calibration, options, path)
+    return target.emit(network, plan, calibration, options, path)

@@ -88,6 +88,27 @@ def build(
         ),
     ] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats.")] = False,
+    palettize: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BITS",
+            help="Weights as indices of 1, 2, 3, 4, 6 or 8 bits into tables found by k-means.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Any other precision by name: int8-weights, w8a16, w4, w4-uniform, w8a8-per-tensor, ..."
+        ),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="Repeat the decisions of an earlier build: the plan.json of its bundle."),
+    ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Show what each pass did to the network."),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -125,6 +146,22 @@ def build(
             rich_help_panel=DATA_PANEL,
         ),
     ] = None,
+    ranges: Annotated[
+        str | None,
+        typer.Option(
+            help="How calibration finds the range of a tensor: min-max, percentile, entropy or mse. "
+            "[default: min-max]",
+            rich_help_panel=DATA_PANEL,
+        ),
+    ] = None,
+    synthesize_calibration: Annotated[
+        bool,
+        typer.Option(
+            "--synthesize-calibration",
+            help="Without data, calibrate on made-up inputs: look at the agreement that comes of it.",
+            rich_help_panel=DATA_PANEL,
+        ),
+    ] = False,
     input_range: InputRange = None,
     labels: Labels = None,
     input_scale: Scale = None,
@@ -159,8 +196,6 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Compile a source to artifacts, run each one, compare it with the source, write a bundle."""
-    if int8 and fp16:
-        raise UsageError("--int8 and --fp16 exclude each other.", "Give one of them.")
     from mlc.build import build as run
 
     settings = _resolve(
@@ -168,12 +203,16 @@ def build(
         output,
         config,
         targets=targets,
-        recipe="int8" if int8 else "fp16" if fp16 else None,
+        recipe=_recipe(int8, fp16, palettize, recipe, plan),
+        plan=plan,
+        explain=explain or None,
         data=data,
         samples=samples,
         calibration=calibration,
         calibration_samples=calibration_samples,
         golden=golden,
+        ranges=ranges,
+        synthesize_calibration=synthesize_calibration or None,
         input_range=_numbers("--input-range", input_range, count=2),
         labels=labels,
         scale=input_scale,
@@ -404,6 +443,23 @@ def _finish(run: Callable[[Watcher], Report], as_json: bool) -> None:
     else:
         print_report(report, wide_console())
     raise typer.Exit(int(report.exit_code))
+
+
+def _recipe(
+    int8: bool, fp16: bool, palettize: int | None, recipe: str | None, plan: Path | None
+) -> str | None:
+    """The recipe's name out of the flags that mean one; None where none of them was given."""
+    given = {
+        "--int8": "int8" if int8 else None,
+        "--fp16": "fp16" if fp16 else None,
+        "--palettize": f"w{palettize}-palette" if palettize else None,
+        "--recipe": recipe,
+        "--plan": "fp32" if plan else None,  # the plan knows its own
+    }
+    names = {flag: name for flag, name in given.items() if name}
+    if len(names) > 1:
+        raise UsageError(f"{' and '.join(names)} exclude each other.", "Give one of them.")
+    return next(iter(names.values()), None)
 
 
 def _limits(

@@ -18,6 +18,7 @@ from mlc.convert.preprocessing import Preprocessing
 from mlc.convert.read import ReadOptions
 from mlc.errors import UsageError
 from mlc.optimize import recipe as recipes
+from mlc.optimize.ranges import ESTIMATORS, Estimator
 from mlc.optimize.recipe import Recipe
 from mlc.targets.target import Options
 from mlc.validate.gate import Limits
@@ -32,7 +33,7 @@ __all__ = ["BuildConfig", "DataConfig", "load", "read_options", "resolve"]
 FILE = "mlc.toml"
 
 # Files of every bundle: an artifact without a suffix cannot be called so.
-_TAKEN = {"manifest.json", "report.json", "build.log", "failed"}
+_TAKEN = {"manifest.json", "report.json", "plan.json", "build.log", "failed"}
 
 # Fields of mlc.toml, and what they must be.
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -66,6 +67,8 @@ class DataConfig:
     samples: int = 500  # at most so many are compared
     calibration_samples: int = 200
     golden: int = 3  # so many go into the bundle, with what the network answers
+    ranges: Estimator = "min-max"  # how calibration finds the range of a tensor
+    synthesize_calibration: bool = False  # calibrate on made-up inputs where there are no data
     input_range: tuple[float, float] | None = None  # of made-up inputs, where there are no data
 
 
@@ -77,12 +80,14 @@ class BuildConfig:
     output: Path
     description: Description
     targets: tuple[str, ...] = targets.NAMES
-    recipe: Recipe = recipes.RECIPES["fp32"]
+    recipe: Recipe = recipes.FLOAT32
     read: ReadOptions = field(default_factory=ReadOptions)
     data: DataConfig = field(default_factory=DataConfig)
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] = ()
     options: Options = field(default_factory=Options)
+    plan: Path | None = None  # a plan.json whose decisions are repeated
+    explain: bool = False  # measure what each pass does to the outputs
     limits: Mapping[str, Limits] = field(default_factory=dict)  # by target
     cache: bool = True
 
@@ -153,6 +158,8 @@ def resolve(
         preprocessing=_preprocessing(settings, flags),
         labels=read_labels(merged["labels"]) if "labels" in merged else (),
         options=Options(**_pick(Options, merged)),
+        plan=Path(merged["plan"]) if merged.get("plan") else None,
+        explain=bool(merged.get("explain", False)),
         limits=Limits.per_target(
             targets.NAMES, settings.get("limits", {}), flags.get("limits") or []
         ),
@@ -182,6 +189,11 @@ def _data(settings: Mapping[str, Any]) -> DataConfig:
     for name in ("data", "calibration"):
         if isinstance(picked.get(name), os.PathLike):
             picked[name] = str(picked[name])
+    if picked.get("ranges", ESTIMATORS[0]) not in ESTIMATORS:
+        raise UsageError(
+            f"There is no way {picked['ranges']!r} to find ranges.",
+            f"Use one of {', '.join(ESTIMATORS)}.",
+        )
     span = picked.get("input_range")
     if span is not None:
         low, high = map(float, span)
@@ -209,7 +221,7 @@ _SETTINGS = {
         for k in (Description, Preprocessing, DataConfig, ReadOptions, Options)
         for f in fields(k)
     ),
-    *("labels", "targets", "recipe", "limits", "cache"),
+    *("labels", "targets", "recipe", "plan", "explain", "limits", "cache"),
 }
 
 

@@ -30,14 +30,14 @@ from mlc.validate.gate import Limits
 from mlc.validate.size import measure, weigh
 from mlc.workers import explain
 
-__all__ = ["Candidate", "Subject", "open_stages", "prove_all", "read_subject"]
+__all__ = ["DEBUG", "Candidate", "Subject", "open_stages", "prove_all", "read_subject"]
 
 _MADE_UP = (
     16  # inputs where there are no data: enough to see any wrong op, few enough for every build
 )
 
 
-_DEBUG = "--debug shows more."  # where there is no bundle, there is no build.log
+DEBUG = "--debug shows more."  # where there is no bundle, there is no build.log
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def read_subject(stages: Stages, config: BuildConfig, model: Any = None) -> Subj
         config.data.golden,
     )
     if error := stored.exception():
-        raise explain(error, "running the original", _DEBUG) from error
+        raise explain(error, "running the original", DEBUG) from error
     notes = (*network.notes, *_doubts(network, config))
     return Subject(network, dataset, stored.result().folder, config.data.golden, size, notes)
 
@@ -119,7 +119,7 @@ def _read(stages: Stages, config: BuildConfig) -> Network:
         config.read,
     )
     if error := stored.exception():
-        raise explain(error, "reading the source", _DEBUG) from error
+        raise explain(error, "reading the source", DEBUG) from error
     return Network.load(stored.result().folder)
 
 

@@ -13,11 +13,12 @@ from types import TracebackType
 from mlc.bundle.golden import write_golden
 from mlc.bundle.manifest import MANIFEST, make_manifest, read_manifest
 from mlc.errors import MachineError, SourceError, UsageError
+from mlc.optimize.plan import Plan, write_plan
 from mlc.report.report import Report
 
-__all__ = ["FAILED", "REPORT", "Bundle"]
+__all__ = ["FAILED", "PLAN", "REPORT", "Bundle"]
 
-REPORT, LOG, FAILED = "report.json", "build.log", "failed"
+REPORT, PLAN, LOG, FAILED = "report.json", "plan.json", "build.log", "failed"
 
 
 class Bundle:
@@ -60,9 +61,9 @@ class Bundle:
         self.log.touch()
 
     def write(
-        self, report: Report, artifacts: Mapping[str, Path], cases: Path | None = None
+        self, report: Report, artifacts: Mapping[str, Path], plan: Plan, cases: Path | None = None
     ) -> Report:
-        """Copy the artifacts and golden `cases`, write manifest and report, put the bundle in place.
+        """Copy artifacts and golden `cases`, write plan, manifest and report, put the bundle in place.
 
         Artifacts that failed go to `failed/`, where nobody ships them by accident.
         """
@@ -77,6 +78,7 @@ class Bundle:
         report = replace(report, rows=tuple(rows))
         text = json.dumps(report.to_json(), indent=1, sort_keys=True, ensure_ascii=False)
         (self._aside / REPORT).write_text(text, encoding="utf-8")
+        write_plan(plan, self._aside / PLAN)
         if cases is not None:
             write_golden(cases, report, self._aside)
         manifest = make_manifest(report, self._aside)

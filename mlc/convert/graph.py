@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Body", "Program"]
+__all__ = ["CALLS", "Body", "Program", "attribute"]
 
-# Where in its inputs a node that calls functions keeps the arguments of those functions.
-_FIRST_ARGUMENT = {
+# Ops that call functions → where in their inputs the arguments of those functions start.
+CALLS = {
     "While": 0,
     "StatelessWhile": 0,
     "If": 1,
@@ -19,6 +19,13 @@ _FIRST_ARGUMENT = {
     "PartitionedCall": 0,
     "StatefulPartitionedCall": 0,
 }
+
+
+def attribute(node: Any, name: str) -> Any:
+    """An attribute of a node, empty where it has none: asking a protobuf map itself would add it."""
+    import tensorflow as tf
+
+    return node.attr[name] if name in node.attr else tf.compat.v1.AttrValue()
 
 
 class Body:
@@ -69,13 +76,90 @@ class Body:
             op = waiting.pop()
             if op.type == "Shape" and op.inputs[0].shape.is_fully_defined():
                 known[op.outputs[0]] = op.inputs[0].shape.as_list()
-            elif op.type in ("Placeholder", *_FIRST_ARGUMENT):
+            elif op.type in ("Placeholder", *CALLS):
                 return None
             elif op not in seen:
                 seen.add(op)
                 waiting += [i.op for i in op.inputs]
         with tf.compat.v1.Session(graph=tensor.graph) as session:
             return np.asarray(session.run(tensor, known))
+
+    def evaluate(self, references: Sequence[str]) -> list[Any]:
+        """The values of several references that do not depend on inputs, computed together."""
+        import tensorflow as tf
+
+        tensors = [self.tensor(reference) for reference in references]
+        with tf.compat.v1.Session(graph=self._imported()) as session:
+            return [np.asarray(value) for value in session.run(tensors)]
+
+    def value(self, reference: str) -> Any:
+        """The array of a `Const` node, or None where the reference is anything else."""
+        node = self.nodes[reference.split(":")[0]]
+        return self.constant_value(node.name) if node.op == "Const" else None
+
+    def constant_value(self, name: str) -> Any:
+        """The array that the `Const` of that name holds."""
+        import tensorflow as tf
+
+        return tf.make_ndarray(self.nodes[name].attr["value"].tensor)
+
+    def set_constant(self, name: str, value: Any) -> None:
+        """Give the `Const` of that name another array."""
+        import tensorflow as tf
+
+        node = self.nodes[name]
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+        node.attr["dtype"].type = node.attr["value"].tensor.dtype
+
+    def add_constant(self, wish: str, value: Any) -> str:
+        """Add a `Const`; returns its name, which is `wish` or begins so."""
+        import tensorflow as tf
+
+        node = tf.compat.v1.NodeDef(name=self._free_name(wish), op="Const")
+        self.nodes[node.name] = node
+        self.set_constant(node.name, value)
+        return str(node.name)
+
+    def become(self, node: Any, op: str, inputs: Sequence[str]) -> None:
+        """Make another op of a node, in place: same name, same type and readers."""
+        dtype = node.attr["T"].type
+        node.attr.clear()
+        node.op = op
+        node.attr["T"].type = dtype
+        _set_inputs(node, list(inputs))
+
+    def insert_after(self, name: str, op: str, operand: Any) -> str:
+        """Put `op(·, operand)` between the first output of a node and all that read it."""
+        import tensorflow as tf
+
+        node = tf.compat.v1.NodeDef(name=self._free_name(f"{name}/{op}"), op=op)
+        node.attr["T"].type = self.nodes[name].attr["T"].type
+        self.redirect({(name, 0): node.name})
+        self.nodes[node.name] = node
+        _set_inputs(node, [name, self.add_constant(f"{node.name}/operand", operand)])
+        return str(node.name)
+
+    def in_order(self) -> list[Any]:
+        """The nodes, each after those that it reads."""
+        ordered: dict[str, Any] = {}
+        waiting = [(name, False) for name in reversed(self.nodes)]
+        while waiting:
+            name, ready = waiting.pop()
+            if name in ordered:
+                continue
+            if ready:
+                ordered[name] = self.nodes[name]
+            else:
+                waiting.append((name, True))
+                waiting += [(i.split(":")[0], False) for i in self.nodes[name].input]
+        return list(ordered.values())
+
+    def only_reader(self, name: str) -> Any:
+        """The one node that reads a node, once; None where there are several, or it is an output."""
+        if any(o.split(":")[0] == name for o in self.outputs):
+            return None
+        readers = [n for n in self.consumers(name) for i in n.input if i.split(":")[0] == name]
+        return readers[0] if len(readers) == 1 else None
 
     def producer(self, reference: str) -> Any:
         """The node behind a reference."""
@@ -210,7 +294,7 @@ class Program:
         functions: dict[str, Any] = {}
         for (node, attribute), inner in self.main.calls.items():
             self.main.nodes[node].attr[attribute].func.name = _close(inner, functions)
-        graph_def = tf.compat.v1.GraphDef(node=list(self.main.nodes.values()))
+        graph_def = tf.compat.v1.GraphDef(node=self.main.in_order())
         graph_def.library.function.extend(functions.values())
         graph_def.versions.producer = tf.version.GRAPH_DEF_VERSION
         return graph_def
@@ -219,10 +303,10 @@ class Program:
         """Turn the functions that the nodes of a body call into bodies, and theirs."""
         from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
-        for node in body.find(*_FIRST_ARGUMENT):
+        for node in body.find(*CALLS):
             operation = body.tensor(f"{node.name}:0").op
             loop = node.op in ("While", "StatelessWhile")
-            arguments = operation.outputs if loop else operation.inputs[_FIRST_ARGUMENT[node.op] :]
+            arguments = operation.outputs if loop else operation.inputs[CALLS[node.op] :]
             for attribute in sorted(node.attr):
                 function = self._functions.get(node.attr[attribute].func.name)
                 if function is None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from mlc.convert.network import Network
 from mlc.errors import Exit
+from mlc.optimize.optimize import Step
 from mlc.targets.target import Emission
 from mlc.validate.evidence import Evidence
 from mlc.validate.size import Size
@@ -53,6 +54,7 @@ class Report:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     bundle: str = ""
+    steps: tuple[Step, ...] = ()  # what each pass did to the network
 
     @property
     def exit_code(self) -> Exit:
@@ -76,6 +78,7 @@ class Report:
             "recipe": self.recipe,
             "data": {"title": self.data, "labelled": self.labelled},
             "notes": list(self.notes),
+            "passes": [asdict(step) for step in self.steps],
             "artifacts": [_row(row) for row in self.rows],
             "exit_code": int(self.exit_code),
         }

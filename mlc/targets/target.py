@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from mlc.convert.network import Network, TensorSpec
-from mlc.optimize.recipe import Precision, Recipe
+from mlc.optimize.plan import Plan
+from mlc.optimize.recipe import Precision
 
 __all__ = ["Array", "Arrays", "Calibration", "Emission", "Options", "Runtime", "Summary", "Target"]
 
@@ -91,12 +92,12 @@ class Target(Protocol):
     def emit(
         self,
         network: Network,
-        recipe: Recipe,
+        plan: Plan,
         calibration: Calibration | None,
         options: Options,
         path: Path,
     ) -> Emission:
-        """Write the artifact to `path`, which does not exist yet.
+        """Write the artifact to `path`, which does not exist yet, as the plan says.
 
         Same arguments, same bytes. Raises `UnsupportedError` where the format cannot hold the network.
         """

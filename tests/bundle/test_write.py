@@ -14,6 +14,8 @@ import pytest
 from mlc.bundle.manifest import read_manifest
 from mlc.bundle.write import Bundle
 from mlc.errors import MachineError, SourceError, UsageError
+from mlc.optimize.plan import Plan
+from mlc.optimize.recipe import FLOAT32
 from mlc.report.report import Report, Row
 from mlc.store import tree_digest
 from mlc.targets.target import Emission
@@ -55,7 +57,7 @@ def write(report: tuple[Report, dict[str, Path]]) -> Write:
     def write(output: Path) -> Report:
         with Bundle(output) as bundle:
             bundle.log.write_text("chatter")
-            return bundle.write(*report)
+            return bundle.write(*report, Plan(FLOAT32))
 
     return write
 
@@ -69,6 +71,7 @@ WHOLE = [
     "failed/m.onnx",
     "m.tflite",
     "manifest.json",
+    "plan.json",
     "report.json",
     "web/deep/weights.bin",
     "web/model.json",

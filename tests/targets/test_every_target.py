@@ -17,6 +17,7 @@ from mlc.convert.network import Network
 from mlc.data.dataset import Calibration, batches
 from mlc.data.synthesized import synthesize
 from mlc.errors import MlcError
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.store import tree_digest
 from mlc.targets.target import Emission, Options
@@ -46,7 +47,7 @@ def emit(target: str, tmp_path: Path) -> Callable[..., Artifact]:
         dataset = synthesize(network, 8)
         calibration = Calibration(dataset, network, 8) if calibrated else None
         path = tmp_path / f"{network.description.name}-{recipe}{room.SUFFIX}"
-        emission = room.emit(network, named(recipe), calibration, Options(), path)
+        emission = room.emit(network, Plan(named(recipe)), calibration, Options(), path)
         return Artifact(target, network, emission)
 
     return emit

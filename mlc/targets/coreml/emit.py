@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mlc.convert.network import Network
 from mlc.errors import UsageError
-from mlc.optimize.recipe import Precision, Recipe
+from mlc.optimize.plan import Plan
+from mlc.optimize.recipe import Precision
 from mlc.targets.coreml import metadata, package, rewrites
 from mlc.targets.coreml.classifier import name_scores
 from mlc.targets.coreml.convert import convert, refuse_unknown_ops
@@ -19,7 +20,7 @@ __all__ = ["emit"]
 
 def emit(
     network: Network,
-    recipe: Recipe,
+    plan: Plan,
     calibration: Calibration | None,
     options: Options,
     path: Path,
@@ -29,6 +30,7 @@ def emit(
     int8 is 8-bit weights, one scale per output channel, in a float16 program: Core ML's integer
     activations need iOS 17 and a calibration that only runs on a Mac.
     """
+    recipe = plan.recipe
     if options.ios not in range(15, 19):
         raise UsageError(f"There is no iOS {options.ios} target.", "Use --ios 15, 16, 17 or 18.")
     interface = decide(network)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlc.convert.network import Network
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import Recipe
 from mlc.targets.onnx.calibrated import quantize
 from mlc.targets.onnx.census import Census, count
@@ -21,7 +22,7 @@ _QUANTIZED_OPSET = 13  # the first in which a scale per channel can be written
 
 def emit(
     network: Network,
-    recipe: Recipe,
+    plan: Plan,
     calibration: Calibration | None,
     options: Options,
     path: Path,
@@ -34,6 +35,7 @@ def emit(
       onnxruntime has an integer kernel for;
     * `int8` without: integer weights, computation in float32.
     """
+    recipe = plan.recipe
     import onnx
 
     opset = options.opset

@@ -10,7 +10,8 @@ import numpy as np
 
 from mlc import __version__
 from mlc.convert.network import Network, TensorSpec
-from mlc.optimize.recipe import Precision, Recipe
+from mlc.optimize.plan import Plan
+from mlc.optimize.recipe import Precision
 from mlc.targets.target import Calibration, Emission, Options
 from mlc.targets.tfjs import stock
 from mlc.targets.tfjs.optimize import optimize
@@ -33,7 +34,7 @@ _NOTES: dict[Precision, str] = {
 
 def emit(
     network: Network,
-    recipe: Recipe,
+    plan: Plan,
     calibration: Calibration | None,
     options: Options,
     path: Path,
@@ -43,6 +44,7 @@ def emit(
     TF.js has no integer arithmetic for networks, so calibration is not used: a recipe changes how the
     weights are stored. Same network and recipe, same bytes.
     """
+    recipe = plan.recipe
     import tensorflow as tf
 
     names = [spec.name for spec in network.inputs], [spec.name for spec in network.outputs]

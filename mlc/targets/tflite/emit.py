@@ -9,6 +9,7 @@ from typing import Any
 from mlc.convert.execute import concrete_function
 from mlc.convert.network import Network
 from mlc.errors import UnsupportedError
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import Recipe
 from mlc.targets.target import Arrays, Calibration, Emission, Options
 from mlc.targets.tflite import flatbuffer
@@ -21,7 +22,7 @@ __all__ = ["emit"]
 
 def emit(
     network: Network,
-    recipe: Recipe,
+    plan: Plan,
     calibration: Calibration | None,
     options: Options,
     path: Path,
@@ -33,6 +34,7 @@ def emit(
     * `int8` with calibration data: integer kernels wherever TFLite has one, float inputs and outputs;
     * `int8` without, or with loops: integer weights, activations in float32.
     """
+    recipe = plan.recipe
     loops = _has_loops(network)
     if loops:
         calibration = None  # the converter's calibration ends the process with a segmentation fault

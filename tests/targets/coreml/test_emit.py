@@ -19,6 +19,7 @@ import pytest
 from mlc.convert.execute import Reference
 from mlc.convert.network import Network, TensorSpec
 from mlc.errors import SourceError, UnsupportedError, UnverifiableError, UsageError
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.store import tree_digest
 from mlc.targets import coreml
@@ -39,7 +40,7 @@ def emit(
     @cache
     def build(name: str, recipe: str, ios: int = 16) -> tuple[Emission, Any]:
         path = tmp_path_factory.mktemp("emit") / f"{name}.mlpackage"
-        emission = coreml.emit(frozen(name), named(recipe), None, Options(ios=ios), path)
+        emission = coreml.emit(frozen(name), Plan(named(recipe)), None, Options(ios=ios), path)
         return emission, package.read_spec(path)
 
     return build
@@ -55,7 +56,9 @@ def test_every_ios_loads_in_coremltools(ios: int, version: int, emit: Callable[.
 
 def test_an_unknown_ios_is_a_usage_error(frozen: Freeze, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="iOS 14"):
-        coreml.emit(frozen("cnn"), named("fp32"), None, Options(ios=14), tmp_path / "a.mlpackage")
+        coreml.emit(
+            frozen("cnn"), Plan(named("fp32")), None, Options(ios=14), tmp_path / "a.mlpackage"
+        )
 
 
 @pytest.mark.parametrize("recipe", ["fp32", "fp16", "int8"])
@@ -124,7 +127,7 @@ def test_the_same_bytes_in_another_process(
         "import sys; from pathlib import Path; from mlc.convert.network import Network;"
         "from mlc.optimize.recipe import named; from mlc.targets import coreml;"
         "from mlc.targets.target import Options;"
-        "[coreml.emit(Network.load(Path(folder)), named(recipe), None, Options(),"
+        "[coreml.emit(Network.load(Path(folder)), Plan(named(recipe)), None, Options(),"
         " Path(folder) / 'again.mlpackage')"
         " for folder, recipe in (a.split('=') for a in sys.argv[1:])]"
     )
@@ -141,7 +144,7 @@ def test_the_same_bytes_in_another_process(
 
 def test_an_open_batch_is_a_range(frozen: Freeze, tmp_path: Path) -> None:
     path = tmp_path / "open.mlpackage"
-    coreml.emit(frozen("two_in_two_out", batch=None), named("fp32"), None, Options(), path)
+    coreml.emit(frozen("two_in_two_out", batch=None), Plan(named("fp32")), None, Options(), path)
     summary = coreml.inspect(path)
     assert {s.shape for s in summary.inputs} == {(None, 6)}
     sizes = package.read_spec(path).description.input[0].type.multiArrayType.shapeRange.sizeRanges
@@ -155,7 +158,7 @@ def test_an_op_that_core_ml_lacks_is_named(tmp_path: Path) -> None:
         lambda x: tf.math.lgamma(x) + tf.math.digamma(x), TensorSpec("x", (1, 4), "float32")
     )
     with pytest.raises(UnsupportedError, match="no equivalent of Digamma, Lgamma") as caught:
-        coreml.emit(network, named("fp32"), None, Options(), tmp_path / "a.mlpackage")
+        coreml.emit(network, Plan(named("fp32")), None, Options(), tmp_path / "a.mlpackage")
     assert "\n" not in str(caught.value)
 
 
@@ -169,7 +172,7 @@ def test_what_coremltools_cannot_convert_is_one_sentence(tmp_path: Path) -> None
         TensorSpec("x", (1, 8, 8, 3), "float32"),
     )
     with pytest.raises(UnsupportedError, match="coremltools cannot convert") as caught:
-        coreml.emit(network, named("fp32"), None, Options(), tmp_path / "a.mlpackage")
+        coreml.emit(network, Plan(named("fp32")), None, Options(), tmp_path / "a.mlpackage")
     assert "\n" not in str(caught.value)
 
 
@@ -177,7 +180,7 @@ def test_emitting_is_silent(
     frozen: Freeze, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     capfd.readouterr()
-    coreml.emit(frozen("audio"), named("int8"), None, Options(), tmp_path / "a.mlpackage")
+    coreml.emit(frozen("audio"), Plan(named("int8")), None, Options(), tmp_path / "a.mlpackage")
     out, err = capfd.readouterr()
     assert not out
     assert "%|" not in err, "a progress bar"
@@ -199,7 +202,7 @@ def test_a_mask_input_is_int32_and_runs(tmp_path: Path) -> None:
     expected = Reference(network).run(feeds)["y"]
     for recipe, tolerance in (("fp32", 1e-6), ("fp16", 2e-3)):
         path = tmp_path / f"{recipe}.mlpackage"
-        emission = coreml.emit(network, named(recipe), None, Options(), path)
+        emission = coreml.emit(network, Plan(named(recipe)), None, Options(), path)
         assert "Core ML has no bool input: mask is int32." in emission.notes
         with closing(coreml.open(path)) as runtime:
             assert runtime.inputs == network.inputs

@@ -13,6 +13,7 @@ import pytest
 from mlc.convert.execute import Reference
 from mlc.convert.network import Description, Network
 from mlc.convert.read import ReadOptions, from_model
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.targets import coreml
 from mlc.targets.target import Options
@@ -85,7 +86,7 @@ def test_the_package_has_one_lstm_op_and_runs(
 
     network = frozen(keras, NATIVE["sequence"], batch)
     path = tmp_path / "lstm.mlpackage"
-    coreml.emit(network, named(recipe), None, Options(), path)
+    coreml.emit(network, Plan(named(recipe)), None, Options(), path)
     ops = coreml.inspect(path).ops
     assert ops["lstm"] == 1
     assert "while_loop" not in ops

@@ -12,6 +12,7 @@ import pytest
 from mlc.convert.execute import Reference
 from mlc.convert.network import Network, TensorSpec
 from mlc.convert.preprocessing import Preprocessing
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.targets import coreml
 from mlc.targets.coreml import evaluator, package
@@ -51,7 +52,7 @@ def classifier(channels: int = 3, ending: str = "softmax", classes: int = 4) -> 
 
 def emitted(network: Network, tmp_path: Path, recipe: str = "fp32") -> tuple[Emission, Any]:
     path = tmp_path / "picture.mlpackage"
-    emission = coreml.emit(network, named(recipe), None, Options(), path)
+    emission = coreml.emit(network, Plan(named(recipe)), None, Options(), path)
     return emission, package.read_spec(path).description
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from mlc.convert.freeze import freeze
 from mlc.convert.network import Description, Network, Provenance, TensorSpec
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.targets import onnx
 from mlc.targets.target import Arrays, Calibration, Emission, Options
@@ -54,7 +55,7 @@ def emit(frozen: Callable[..., Network], tmp_path_factory: pytest.TempPathFactor
         network = frozen(name, batch)
         path = tmp_path_factory.mktemp("onnx") / f"{name}.onnx"
         calibration = calibration_of(network) if calibrated else None
-        return onnx.emit(network, named(recipe), calibration, Options(), path)
+        return onnx.emit(network, Plan(named(recipe)), calibration, Options(), path)
 
     return build
 
@@ -63,4 +64,4 @@ def write(network: Network, folder: Path, recipe: str = "fp32", **options: Any) 
     calibration = options.get("calibration")
     opset = options.get("opset", 17)
     path = folder / f"{recipe}.onnx"
-    return onnx.emit(network, named(recipe), calibration, Options(opset=opset), path)
+    return onnx.emit(network, Plan(named(recipe)), calibration, Options(opset=opset), path)

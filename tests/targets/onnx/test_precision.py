@@ -12,6 +12,7 @@ import pytest
 
 from mlc.convert.execute import Reference
 from mlc.convert.network import Network, TensorSpec
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.targets import onnx
 from mlc.targets.onnx.graphs import all_graphs
@@ -218,8 +219,8 @@ def test_large_calibration_batches_are_cut_to_the_networks(frozen: Freeze, tmp_p
     single = [noise(network, seed=s) for s in range(8)]
     joined = {"image": np.concatenate([feeds["image"] for feeds in single])}
     one, many = tmp_path / "one.onnx", tmp_path / "many.onnx"
-    onnx.emit(network, named("int8"), lambda: iter(single), Options(), one)
-    onnx.emit(network, named("int8"), lambda: iter([joined]), Options(), many)
+    onnx.emit(network, Plan(named("int8")), lambda: iter(single), Options(), one)
+    onnx.emit(network, Plan(named("int8")), lambda: iter([joined]), Options(), many)
     assert one.read_bytes() == many.read_bytes()
 
 

@@ -13,6 +13,7 @@ import pytest
 from mlc.convert.execute import Reference
 from mlc.convert.freeze import freeze
 from mlc.convert.network import Description, Network, Provenance, TensorSpec
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.targets import tfjs
 from mlc.targets.target import Options, Runtime
@@ -45,7 +46,7 @@ def feed(spec: TensorSpec, batch: int = 1) -> np.ndarray[Any, Any]:
 def emit(tmp_path: Path) -> Emit:
     def emit(network: Network, recipe: str = "fp32") -> Path:
         path = tmp_path / recipe
-        tfjs.emit(network, named(recipe), None, Options(), path)
+        tfjs.emit(network, Plan(named(recipe)), None, Options(), path)
         return path
 
     return emit
@@ -75,7 +76,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tfjs") / "whole"
     kernel = weights(4, 3)
     tiny = network(lambda x: x @ kernel, TensorSpec("x", (None, 4), "float32"))
-    tfjs.emit(tiny, named("fp32"), None, Options(), path)
+    tfjs.emit(tiny, Plan(named("fp32")), None, Options(), path)
     return path
 
 

@@ -16,6 +16,7 @@ from mlc import __version__
 from mlc.convert.network import TensorSpec
 from mlc.convert.preprocessing import Preprocessing
 from mlc.errors import UnsupportedError
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.store import tree_digest
 from mlc.targets import tfjs
@@ -70,10 +71,10 @@ def test_matrices_are_stored_smaller_and_biases_are_not(
 
 def test_the_emission_says_what_became_of_int8(tmp_path: Path) -> None:
     tiny = network(perceptron(), TensorSpec("x", (1, 4), "float32"))
-    emission = tfjs.emit(tiny, named("int8"), None, Options(), tmp_path / "out")
+    emission = tfjs.emit(tiny, Plan(named("int8")), None, Options(), tmp_path / "out")
     assert emission.precision == "int8 weights"
     assert "stored as uint8, kernels with a scale per output channel" in emission.notes[0]
-    assert not tfjs.emit(tiny, named("fp32"), None, Options(), tmp_path / "plain").notes
+    assert not tfjs.emit(tiny, Plan(named("fp32")), None, Options(), tmp_path / "plain").notes
 
 
 def test_what_float16_cannot_hold_stays_float32(emit: Emit) -> None:
@@ -130,10 +131,11 @@ _EMIT_AGAIN = """
 import sys
 from pathlib import Path
 from mlc.convert.network import Network
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.targets import tfjs
 from mlc.targets.target import Options
-tfjs.emit(Network.load(Path(sys.argv[1])), named("int8"), None, Options(), Path(sys.argv[2]))
+tfjs.emit(Network.load(Path(sys.argv[1])), Plan(named("int8")), None, Options(), Path(sys.argv[2]))
 """
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from mlc.convert.freeze import freeze
 from mlc.convert.network import Description, Network, Provenance, TensorSpec
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.targets import tflite
 from mlc.targets.target import Arrays, Calibration, Emission, Options
@@ -54,11 +55,11 @@ def emit(frozen: Callable[..., Network], tmp_path_factory: pytest.TempPathFactor
         network = frozen(name, batch)
         path = tmp_path_factory.mktemp("tflite") / f"{name}.tflite"
         calibration = calibration_of(network) if calibrated else None
-        return tflite.emit(network, named(recipe), calibration, Options(), path)
+        return tflite.emit(network, Plan(named(recipe)), calibration, Options(), path)
 
     return build
 
 
 def write(network: Network, folder: Path, recipe: str = "fp32", **options: Any) -> Emission:
     calibration = options.get("calibration")
-    return tflite.emit(network, named(recipe), calibration, Options(), folder / "a.tflite")
+    return tflite.emit(network, Plan(named(recipe)), calibration, Options(), folder / "a.tflite")

@@ -17,6 +17,7 @@ from mlc.convert.execute import Reference
 from mlc.convert.network import Network, TensorSpec
 from mlc.convert.preprocessing import Preprocessing
 from mlc.errors import UnsupportedError
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.targets import tflite
 from mlc.targets.target import Emission, Options
@@ -198,8 +199,8 @@ def test_large_calibration_batches_are_cut_to_the_networks(
     single = [noise(network, seed=s) for s in range(8)]
     joined = {"image": np.concatenate([feeds["image"] for feeds in single])}
     one, many = tmp_path / "one.tflite", tmp_path / "many.tflite"
-    tflite.emit(network, named("int8"), lambda: iter(single), Options(), one)
-    tflite.emit(network, named("int8"), lambda: iter([joined]), Options(), many)
+    tflite.emit(network, Plan(named("int8")), lambda: iter(single), Options(), one)
+    tflite.emit(network, Plan(named("int8")), lambda: iter([joined]), Options(), many)
     assert one.read_bytes() == many.read_bytes()
 
 

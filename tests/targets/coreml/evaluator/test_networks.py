@@ -12,6 +12,7 @@ import pytest
 
 from mlc.convert.execute import Reference
 from mlc.convert.network import Network, TensorSpec
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.targets.coreml import emit, evaluator
 from mlc.targets.target import Options
@@ -28,7 +29,7 @@ def package(frozen: Freeze, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     @cache
     def make(name: str, recipe: str, ios: int = 17) -> Path:
         path = tmp_path_factory.mktemp(name) / f"{recipe}.mlpackage"
-        emit(frozen(name), named(recipe), None, Options(ios=ios), path)
+        emit(frozen(name), Plan(named(recipe)), None, Options(ios=ios), path)
         return path
 
     return make

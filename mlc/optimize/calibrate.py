@@ -1,0 +1,95 @@
+"""Run the network on samples and find the range of every tensor that may become integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlc.convert.network import Network
+from mlc.errors import DataError
+from mlc.optimize.ranges import Estimator, Histogram
+
+__all__ = ["Samples", "calibrate"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+# Yields the network's input tensors, one batch at a time; every call starts again from the first.
+Samples = Callable[[], Iterable[Mapping[str, Array]]]
+
+_BINS = 2048
+_LOOKED_AT = 16_384  # values of a tensor and a sample that its histogram counts, evenly spread
+
+
+def calibrate(
+    network: Network, tensors: Sequence[str], samples: Samples, estimator: Estimator
+) -> tuple[dict[str, Histogram], int]:
+    """Least and greatest value of each tensor over all samples, and what lies between.
+
+    `tensors` name nodes of the main graph with a float output. The ends are exact. Only the estimators
+    that look at more than the ends get counts, in a second pass. Memory does not grow with the number of
+    samples: the graph itself reduces each tensor to its ends or its histogram.
+
+    Returns the histograms by name, and how many batches were read. Raises `DataError` where there
+    is none.
+    """
+    ends = np.full((len(tensors), 2), [np.inf, -np.inf], np.float32)
+    measure = _reduced(network, tensors, _both_ends)
+    count = 0
+    for feeds in samples():
+        found = measure(feeds)
+        ends[:, 0] = np.minimum(ends[:, 0], found[:, 0])
+        ends[:, 1] = np.maximum(ends[:, 1], found[:, 1])
+        count += 1
+    if not count:
+        raise DataError("There are no samples to calibrate on.", "Check --data.")
+    counts = np.zeros((len(tensors), 0), np.int64)
+    if estimator != "min-max":
+        counts = np.zeros((len(tensors), _BINS), np.int64)
+        measure = _reduced(network, tensors, lambda i, x: _counts(x, ends[i]))
+        for feeds in samples():
+            counts += measure(feeds)
+    return {
+        name: Histogram(float(low), float(high), row)
+        for name, (low, high), row in zip(tensors, ends, counts, strict=True)
+    }, count
+
+
+def _both_ends(_: int, tensor: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.stack([tf.reduce_min(tensor), tf.reduce_max(tensor)])
+
+
+def _counts(tensor: Any, ends: Array) -> Any:
+    import tensorflow as tf
+
+    flat = tf.reshape(tensor, [-1])
+    stride = tf.maximum(tf.size(flat) // _LOOKED_AT, 1)
+    usable = np.isfinite(ends).all() and ends[0] < ends[1]
+    return tf.histogram_fixed_width(flat[::stride], ends if usable else [0.0, 1.0], _BINS)
+
+
+def _reduced(
+    network: Network, tensors: Sequence[str], reduce: Callable[[int, Any], Any]
+) -> Callable[[Mapping[str, Array]], Array]:
+    """A function from input tensors to one row of numbers for each of `tensors`."""
+    import tensorflow as tf
+
+    graph_def = tf.compat.v1.GraphDef.FromString(network.graph)
+
+    def rows() -> Any:
+        found = tf.import_graph_def(
+            graph_def, return_elements=[f"{name}:0" for name in tensors], name=""
+        )
+        stacked = [reduce(i, tensor) for i, tensor in enumerate(found)]
+        return tf.stack(stacked, name="mlc_reduced")
+
+    wrapped = tf.compat.v1.wrap_function(rows, [])
+    function = wrapped.prune([f"{s.name}:0" for s in network.inputs], "mlc_reduced:0")
+
+    def measure(feeds: Mapping[str, Array]) -> Array:
+        fed = [tf.constant(feeds[s.name], dtype=s.dtype) for s in network.inputs]
+        return np.asarray(function(*fed))
+
+    return measure
