@@ -300,13 +300,15 @@ runtime.close()
 
 
 def test_a_full_disk_leaves_the_previous_bundle(built: Built, tmp_path: Path) -> None:
-    """A real one: a file system of 64 kB, mounted where only this process sees it."""
+    """A real one, with 16 kB of room, mounted where only this process sees it."""
     tiny = tmp_path / "tiny"
     tiny.mkdir()
     command = f"{sys.executable} -m mlc build {' '.join(built.arguments)} -o {tiny}/dist"
     script = f"""
-mount -t tmpfs -o size=64k tmpfs {tiny} || exit 99
+mount -t tmpfs -o size=1m tmpfs {tiny} || exit 99
 cp -r {built.dist} {tiny}/dist
+dd if=/dev/zero of={tiny}/ballast bs=4k 2>/dev/null
+truncate -s -16k {tiny}/ballast
 digest() {{ (cd {tiny}/dist && cat $(find . -type f | sort) | sha256sum); }}
 before=$(digest)
 {command}; echo "code $?"
@@ -318,6 +320,6 @@ ls -A {tiny}
     )
     if done.returncode == 99 or "unshare" in done.stderr:
         pytest.skip(f"this machine lets nobody mount: {done.stderr}")
-    assert done.stdout == "code 5\nintact\ndist\n", done
+    assert done.stdout == "code 5\nintact\nballast\ndist\n", done
     assert "The disk is full." in done.stderr
     assert "Traceback" not in done.stderr
