@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from mlc.convert.network import Network
+
 __all__ = ["CALLS", "Body", "Program", "attribute"]
 
 # Ops that call functions → where in their inputs the arguments of those functions start.
@@ -128,16 +130,16 @@ class Body:
         node.attr["T"].type = dtype
         _set_inputs(node, list(inputs))
 
-    def insert_after(self, name: str, op: str, operand: Any) -> str:
-        """Put `op(·, operand)` between the first output of a node and all that read it."""
+    def insert_after(self, name: str, op: str, *operands: Any) -> Any:
+        """Put `op(·, constants)` between the first output of a node and all that read it."""
         import tensorflow as tf
 
         node = tf.compat.v1.NodeDef(name=self._free_name(f"{name}/{op}"), op=op)
-        node.attr["T"].type = self.nodes[name].attr["T"].type
         self.redirect({(name, 0): node.name})
         self.nodes[node.name] = node
-        _set_inputs(node, [name, self.add_constant(f"{node.name}/operand", operand)])
-        return str(node.name)
+        constants = [self.add_constant(f"{node.name}/operand", operand) for operand in operands]
+        _set_inputs(node, [name, *constants])
+        return node
 
     def in_order(self) -> list[Any]:
         """The nodes, each after those that it reads."""
@@ -264,6 +266,17 @@ class Body:
 
 class Program:
     """A serialized GraphDef taken apart: its main graph, and one more for every call of a function."""
+
+    @classmethod
+    def of(cls, network: Network) -> Program:
+        """The graph of a network, ready to be rewritten."""
+        names = [s.name for s in network.inputs], [s.name for s in network.outputs]
+        return cls(network.graph, *names)
+
+    def network(self, network: Network) -> Network:
+        """The network that this graph was opened from, with this graph as it is now."""
+        graph = self.graph_def().SerializeToString(deterministic=True)
+        return network.described(graph=graph)
 
     def __init__(self, graph: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> None:
         import tensorflow as tf

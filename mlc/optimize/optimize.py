@@ -20,7 +20,7 @@ from mlc.optimize.plan import Plan
 from mlc.optimize.ranges import Estimator
 from mlc.optimize.recipe import Recipe
 
-__all__ = ["Optimized", "Request", "Step", "make_plan", "open_program", "optimize", "simplify"]
+__all__ = ["Optimized", "Request", "Step", "make_plan", "optimize", "simplify"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def simplify(
 
     With samples to explain on, the network is run on all of them after every pass.
     """
-    program = open_program(network)
+    program = Program.of(network)
     feeds = list(explained()) if explained else []
     original = _outputs(network, feeds)
     steps = []
@@ -86,16 +86,16 @@ def simplify(
         rewrite(program)
         change = None
         if feeds:
-            result = network.described(graph=_serialized(program))
+            result = program.network(network)
             change = _change(original, _outputs(result, feeds))
         steps.append(Step(rewrite.__name__, before, _count(program), change))
-    return network.described(graph=_serialized(program)), tuple(steps)
+    return program.network(network), tuple(steps)
 
 
 def make_plan(network: Network, request: Request) -> Plan:
     """Decide what each tensor of a simplified network becomes."""
     recipe = request.recipe
-    body = open_program(network).main
+    body = Program.of(network).main
     weights = decide_weights(body, recipe)
     if not recipe.integer_activations or request.samples is None:
         return Plan(recipe, weights)
@@ -107,7 +107,7 @@ def make_plan(network: Network, request: Request) -> Plan:
 
 def check_plan(plan: Plan, network: Network) -> None:
     """Raise `UsageError` where a plan names tensors that the network does not have."""
-    nodes = open_program(network).main.nodes
+    nodes = Program.of(network).main.nodes
     names = [*(w.name for w in plan.weights), *(a.name for a in plan.activations)]
     unknown = [name for name in names if name not in nodes]
     if unknown:
@@ -115,17 +115,6 @@ def check_plan(plan: Plan, network: Network) -> None:
             f"The plan was made for another network: this one has no tensor {unknown[0]!r}.",
             "Build without --plan, or with the plan of this network.",
         )
-
-
-def open_program(network: Network) -> Program:
-    """The graph of a network, ready to be rewritten."""
-    return Program(
-        network.graph, [s.name for s in network.inputs], [s.name for s in network.outputs]
-    )
-
-
-def _serialized(program: Program) -> bytes:
-    return bytes(program.graph_def().SerializeToString(deterministic=True))
 
 
 def _count(program: Program) -> int:

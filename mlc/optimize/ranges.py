@@ -67,6 +67,8 @@ def _best(
 ) -> tuple[float, float]:
     """The cheapest candidate; both ends shrink together, the larger first where they differ."""
     centres, counts = _centres(histogram), histogram.counts.astype(np.float64)
+    # Every candidate holds 0 exactly. After a ReLU it is most of what there is, and would decide alone.
+    counts[np.abs(centres).argmin()] = 0
     reach = max(-low, high)
     tried = []
     for share in np.linspace(_SMALLEST, 1, _CANDIDATES):
@@ -93,14 +95,11 @@ def _divergence(centres: Array, counts: Array, low: float, high: float, levels: 
     clipped = counts[inside].copy()
     clipped[0] += counts[centres < low].sum()
     clipped[-1] += counts[centres > high].sum()
-    # Half the levels stand for the values that a histogram of this many bins tells apart.
-    level = np.minimum(
-        ((centres[inside] - low) / max(high - low, 1e-30) * (levels // 2)).astype(int),
-        levels // 2 - 1,
-    )
+    share = (centres[inside] - low) / max(high - low, 1e-30)
+    level = np.clip((share * levels).astype(int), 0, levels - 1)
     occupied = counts[inside] > 0
-    mass = np.bincount(level, counts[inside], levels // 2)
-    bins = np.bincount(level, occupied, levels // 2)
+    mass = np.bincount(level, counts[inside], levels)
+    bins = np.bincount(level, occupied, levels)
     spread = np.where(occupied, (mass / np.maximum(bins, 1))[level], 0)
     p, q = clipped / clipped.sum(), spread / max(spread.sum(), 1e-30)
     known = (p > 0) & (q > 0)

@@ -73,7 +73,8 @@ def _add_bias(body: Body, op: Linear, change: Affine, weights: np.ndarray) -> No
             joined = body.add_constant(f"{reader.name}/bias", (constant + bias).astype(np.float32))
             reader.input[1] = joined
             return
-    body.insert_after(op.node.name, "BiasAdd", bias.astype(np.float32))
+    added = body.insert_after(op.node.name, "BiasAdd", bias.astype(np.float32))
+    added.attr["T"].type = op.node.attr["T"].type
 
 
 def scale_inputs(body: Body, op: Linear, factor: np.ndarray) -> None:  # type: ignore[type-arg]

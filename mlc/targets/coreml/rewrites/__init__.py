@@ -59,9 +59,7 @@ PIPELINE: tuple[Callable[[Program, Request], None], ...] = (
 
 def rewritten(network: Network, interface: Interface, half: bool) -> tuple[Any, list[str]]:
     """The network's graph after all rewrites, and notes for the user."""
-    program = Program(
-        network.graph, [s.name for s in network.inputs], [s.name for s in network.outputs]
-    )
+    program = Program.of(network)
     request = Request(network, interface, half)
     for rewrite in PIPELINE:
         rewrite(program, request)
