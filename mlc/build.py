@@ -85,7 +85,7 @@ def _emit_all(
     stages: Stages, config: BuildConfig, subject: Subject, optimized: Optimized
 ) -> tuple[list[Candidate], list[Row]]:
     """Every target at the same time; those that fail cost nobody else anything."""
-    calibration = _calibration(config, subject)
+    calibration = _calibration(config, subject) or _trial(config, subject)
     fingerprint = calibration.dataset.fingerprint if calibration else "none"
     known = fingerprint is not None
     network, plan, options = optimized.network, optimized.plan, config.options
@@ -128,6 +128,16 @@ def _calibration(config: BuildConfig, subject: Subject) -> Calibration | None:
         dataset = synthesize(subject.network, limit, config.data.input_range)
     else:
         return None
+    return Calibration(dataset, subject.network, limit)
+
+
+def _trial(config: BuildConfig, subject: Subject) -> Calibration | None:
+    """Samples that a float16 artifact is tried out on while it is emitted; None where there is none."""
+    recipe = read_plan(config.plan).recipe if config.plan else config.recipe
+    if recipe.weights == "float32" or recipe.integer_activations:
+        return None
+    limit, given = config.data.calibration_samples, config.data.calibration
+    dataset = open_data(given, subject.network, limit) if given else subject.dataset
     return Calibration(dataset, subject.network, limit)
 
 

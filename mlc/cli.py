@@ -181,6 +181,14 @@ def build(
             min=15, max=18, help="Oldest iOS that must run the Core ML package. [default: 16]"
         ),
     ] = None,
+    coreml_float32_ops: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OP,OP",
+            help="Keep these ops of a float16 Core ML program in float32, by name or by kind. "
+            "[default: those that float16 spoils]",
+        ),
+    ] = None,
     max_accuracy_drop: MaxDrop = None,
     min_agreement: MinAgreement = None,
     max_size: MaxSize = None,
@@ -223,6 +231,7 @@ def build(
         crop_fraction=crop_fraction,
         **_reading(batch, input_shape, signature, trust, custom_objects),
         ios=ios,
+        coreml_float32_ops=coreml_float32_ops,
         limits=_limits(max_accuracy_drop, min_agreement, max_size),
         name=name,
         cache=not no_cache,

@@ -49,6 +49,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "golden": (int,),
     "preprocessing": (dict,),
     "limits": (dict,),
+    "coreml_float32_ops": (str, list),
 }
 _WORDS: dict[type, str] = {
     str: "text in quotes",
@@ -157,7 +158,7 @@ def resolve(
         data=_data(merged),
         preprocessing=_preprocessing(settings, flags),
         labels=read_labels(merged["labels"]) if "labels" in merged else (),
-        options=Options(**_pick(Options, merged)),
+        options=_options(merged),
         plan=Path(merged["plan"]) if merged.get("plan") else None,
         explain=bool(merged.get("explain", False)),
         limits=Limits.per_target(
@@ -182,6 +183,15 @@ def read_options(settings: Mapping[str, Any]) -> ReadOptions:
                 f"The shape of input {name!r} is {dims}.", "Dimensions are numbers from 1 on, or ?."
             )
     return ReadOptions(**{**picked, "shapes": shapes})
+
+
+def _options(settings: Mapping[str, Any]) -> Options:
+    picked = _pick(Options, settings)
+    ops = picked.get("coreml_float32_ops")
+    if ops is not None:
+        ops = ops.split(",") if isinstance(ops, str) else ops
+        picked["coreml_float32_ops"] = tuple(sorted({o.strip() for o in ops} - {""}))
+    return Options(**picked)
 
 
 def _data(settings: Mapping[str, Any]) -> DataConfig:

@@ -231,3 +231,11 @@ def test_python_callers_may_give_paths(folder: Path) -> None:
     assert config.data.data == str(folder / "x.npz")
     assert config.labels == ("a", "b")
     assert config.preprocessing == Preprocessing(mean=(0.5,))
+
+
+def test_ops_of_core_ml_in_float32() -> None:
+    assert resolved().options.coreml_float32_ops == ()
+    in_the_file = {"coreml_float32_ops": ["softmax", "exp"]}
+    assert resolved(in_the_file).options.coreml_float32_ops == ("exp", "softmax")
+    by_flag = resolved(in_the_file, coreml_float32_ops="layer_norm, ,a/b")
+    assert by_flag.options.coreml_float32_ops == ("a/b", "layer_norm")

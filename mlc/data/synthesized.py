@@ -10,6 +10,7 @@ import numpy as np
 
 from mlc.convert.network import Network, TensorSpec
 from mlc.convert.pictures import takes_picture
+from mlc.convert.preprocessing import Preprocessing
 from mlc.data.dataset import Array, Sample
 
 __all__ = ["Synthesized", "picture", "synthesize"]
@@ -28,6 +29,8 @@ class Synthesized:
     ranges: tuple[tuple[Range, ...], ...]  # of each input; several take turns
     whole: frozenset[str]  # inputs that take whole numbers only
     count: int
+    pictures: frozenset[str] = frozenset()  # inputs that are pictures, preprocessed as declared
+    preprocessing: Preprocessing | None = None
     labelled: bool = False
 
     @property
@@ -39,7 +42,10 @@ class Synthesized:
     @property
     def fingerprint(self) -> str:
         """They depend on nothing else."""
-        return f"{self.inputs} {self.ranges} {sorted(self.whole)} {self.count}"
+        return (
+            f"{self.inputs} {self.ranges} {sorted(self.whole)} {self.count} "
+            f"{sorted(self.pictures)} {self.preprocessing}"
+        )
 
     def samples(self) -> Iterator[Sample]:
         """Each from a seed of its own, so that fewer samples are the first of more."""
@@ -47,10 +53,16 @@ class Synthesized:
             rng = np.random.default_rng(k)
             yield Sample(
                 {
-                    spec.name: _draw(rng, spec, *turns[k % len(turns)], spec.name in self.whole)
+                    spec.name: self._draw(rng, spec, turns[k % len(turns)])
                     for spec, turns in zip(self.inputs, self.ranges, strict=True)
                 }
             )
+
+    def _draw(self, rng: np.random.Generator, spec: TensorSpec, span: Range) -> Array:
+        if self.preprocessing and spec.name in self.pictures:
+            pixels = np.round(255 * picture(rng, *_sizes(spec)))
+            return self.preprocessing.tensor(pixels).astype(spec.dtype)
+        return _draw(rng, spec, *span, spec.name in self.whole)
 
     def few(self, count: int) -> Synthesized:
         """The first ones."""
@@ -60,13 +72,21 @@ class Synthesized:
 def synthesize(network: Network, count: int, declared: Range | None = None) -> Synthesized:
     """Made-up inputs over `declared`, else over what is known of each input.
 
-    Pictures span what the preprocessing can yield; where none is declared the usual ranges of pixels
-    take turns, because in a wrong one a network may answer the same to everything. Indices of an
+    Pictures are of whole pixels, preprocessed as declared; where nothing is declared the usual ranges of
+    pixels take turns, because in a wrong one a network may answer the same to everything. Indices of an
     embedding span the rows of its table, other floats −3..3, other integers 0..9.
     """
     ranges = tuple((declared,) if declared else _ranges(s, network) for s in network.inputs)
     whole = {s.name for s in network.inputs if not s.dtype.startswith("float")}
-    return Synthesized(network.inputs, ranges, frozenset(whole | set(network.vocabulary)), count)
+    pictures = {s.name for s in network.inputs if takes_picture(s) and s.dtype.startswith("float")}
+    return Synthesized(
+        network.inputs,
+        ranges,
+        frozenset(whole | set(network.vocabulary)),
+        count,
+        pictures=frozenset() if declared else frozenset(pictures),
+        preprocessing=network.preprocessing,
+    )
 
 
 def _ranges(spec: TensorSpec, network: Network) -> tuple[Range, ...]:
@@ -84,12 +104,16 @@ def _ranges(spec: TensorSpec, network: Network) -> tuple[Range, ...]:
 def _draw(
     rng: np.random.Generator, spec: TensorSpec, low: float, high: float, whole: bool
 ) -> Array:
-    shape = tuple(_OPEN_DIMENSION if d is None else d for d in spec.shape[1:])
+    shape = _sizes(spec)
     if whole:
         return rng.integers(int(low), int(high), shape, endpoint=True).astype(spec.dtype)
     if len(shape) == 3 and shape[2] in (1, 3):
         return (low + (high - low) * picture(rng, *shape)).astype(spec.dtype)
     return rng.uniform(low, high, shape).astype(spec.dtype)
+
+
+def _sizes(spec: TensorSpec) -> tuple[int, ...]:
+    return tuple(_OPEN_DIMENSION if d is None else d for d in spec.shape[1:])
 
 
 def picture(rng: np.random.Generator, height: int, width: int, channels: int) -> Array:

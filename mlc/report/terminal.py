@@ -180,6 +180,7 @@ def _remarks(row: Row) -> list[tuple[str, str]]:
         for check in evidence.checks
         if check.state != "passed"
     ]
+    remarks += [(f"warning: {w}", "yellow") for check in evidence.checks for w in check.warnings]
     remarks += [(note, "dim") for note in (row.emission.notes if row.emission else ())]
     return remarks
 

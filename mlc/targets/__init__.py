@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from mlc.errors import SourceError, UsageError
-from mlc.targets.target import Target
+from mlc.targets.target import Arrays, Examining, Finding, Target
 
-__all__ = ["NAMES", "parse", "recognise", "target", "title"]
+__all__ = ["NAMES", "examine", "parse", "recognise", "target", "title"]
 
 _TITLES = {"coreml": "Core ML", "tflite": "TFLite", "onnx": "ONNX", "tfjs": "TF.js"}
 NAMES = tuple(_TITLES)
@@ -18,6 +19,12 @@ NAMES = tuple(_TITLES)
 def target(name: str) -> Target:
     """The room of that name, imported on first use."""
     return cast(Target, importlib.import_module(f"mlc.targets.{name}"))
+
+
+def examine(name: str, path: Path, samples: Sequence[Arrays]) -> tuple[Finding, ...]:
+    """What the room finds in its artifact besides its answers; most have nothing to look for."""
+    room = target(name)
+    return room.examine(path, samples) if isinstance(room, Examining) else ()
 
 
 def title(name: str) -> str:

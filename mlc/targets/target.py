@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,7 +13,18 @@ from mlc.convert.network import Network, TensorSpec
 from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import Precision
 
-__all__ = ["Array", "Arrays", "Calibration", "Emission", "Options", "Runtime", "Summary", "Target"]
+__all__ = [
+    "Array",
+    "Arrays",
+    "Calibration",
+    "Emission",
+    "Examining",
+    "Finding",
+    "Options",
+    "Runtime",
+    "Summary",
+    "Target",
+]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = Mapping[str, Array]  # tensor name -> array, batch first
@@ -27,6 +38,8 @@ class Options:
     """What only one target asks for."""
 
     ios: int = 16  # Core ML: oldest iOS that must run the package, 15..18
+    # Core ML: ops that stay float32 in a float16 program, each by its name or by its kind
+    coreml_float32_ops: tuple[str, ...] = ()
     opset: int = 17  # ONNX
 
 
@@ -65,6 +78,21 @@ class Summary:
     parameters: int
     weights: Precision = "float32"  # of most weights
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a room found in an artifact by looking closer than at its answers.
+
+    `warnings` are whole sentences on what went well and may not with other data; `figures` are what was
+    measured, as plain data for the report.
+    """
+
+    name: str
+    state: Literal["passed", "failed", "not verified"]
+    detail: str
+    warnings: tuple[str, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Runtime(Protocol):
@@ -110,3 +138,11 @@ class Target(Protocol):
 
     def recognises(self, path: Path) -> bool:
         """Whether `path` looks like an artifact of this format; cheap, never raises."""
+
+
+@runtime_checkable
+class Examining(Protocol):
+    """A further door, which only a room has whose format goes wrong in ways of its own."""
+
+    def examine(self, path: Path, samples: Sequence[Arrays]) -> tuple[Finding, ...]:
+        """Look into the artifact while it runs on `samples`: feeds as its `Runtime` takes them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = ["Accuracy", "Check", "Evidence", "Golden", "Latency", "OutputError", "Parity", "State"]
 
@@ -13,11 +13,16 @@ State = Literal["passed", "failed", "regressed", "not verified"]
 
 @dataclass(frozen=True)
 class Check:
-    """One question with its answer, as a sentence that names measured and allowed."""
+    """One question with its answer, as a sentence that names measured and allowed.
+
+    `warnings` are sentences on what may still go wrong; `figures` what was measured, as plain data.
+    """
 
     name: str
     state: State
     detail: str
+    warnings: tuple[str, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

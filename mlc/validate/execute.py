@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from mlc import targets
@@ -15,12 +16,14 @@ from mlc.errors import UnverifiableError
 from mlc.targets.target import Emission
 from mlc.validate import golden
 from mlc.validate.compare import as_fed, compare, match, record
-from mlc.validate.evidence import Evidence, Latency
+from mlc.validate.evidence import Check, Evidence, Latency
 from mlc.validate.judge import judge
 from mlc.validate.latency import interleave
 from mlc.validate.size import Size, measure
 
 __all__ = ["Proof", "prove", "reference", "time_runs"]
+
+_EXAMINED = 4  # batches: enough to see overflows that are usual, few enough for every build
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,13 @@ def prove(
                 golden=golden.measure(runtime, network, references / golden.FOLDER),
                 checks=judge(comparison, emission.weights, emission.activations),
             )
-            return Proof(evidence, size, runtime.timed)
+            names = match(network.inputs, runtime.inputs, "input")
+            first = islice(batches(dataset, network), _EXAMINED)
+            samples = [as_fed(feeds, names, runtime) for feeds, _ in first]
+        findings = targets.examine(target, emission.path, samples)
+        checks = (Check(f.name, f.state, f.detail, f.warnings, f.figures) for f in findings)
+        evidence = replace(evidence, checks=(*evidence.checks, *checks))
+        return Proof(evidence, size, runtime.timed)
     except UnverifiableError as error:
         return Proof(Evidence(reason=str(error)), size, timed=False)
 

@@ -57,6 +57,16 @@ def test_values_fill_the_range_that_is_known(
         np.testing.assert_array_equal(values, values.round())
 
 
+def test_pictures_are_of_whole_pixels_whatever_each_channel_is_scaled_by() -> None:
+    """Core ML packages take the pixels themselves: what no picture yields they must refuse."""
+    declared = Preprocessing(scale=1 / 255, mean=(0.1, 0.5, 0.9), std=(0.2, 0.3, 0.4))
+    tensors = drawn(stand_ins.network({"image": (1, 24, 24, 3)}, preprocessing=declared))
+    pixels = (tensors.astype(np.float64) * declared.std + declared.mean) * 255
+    np.testing.assert_allclose(pixels, pixels.round(), atol=1e-3)
+    assert pixels.min() >= -1e-3
+    assert pixels.max() <= 255 + 1e-3
+
+
 def test_a_declared_range_wins() -> None:
     values = drawn(stand_ins.network({"x": (1, 100)}), declared=(5.0, 6.0))
     assert values.min() >= 5

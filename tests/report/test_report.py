@@ -63,6 +63,16 @@ def test_the_worst_row_decides_the_exit_code(rows: tuple[Row, ...], code: Exit) 
     assert report(*rows).to_json()["exit_code"] == int(code)
 
 
+def test_warnings_are_told_though_the_check_passed() -> None:
+    check = Check("fp16 audit", "passed", "float16 holds", ("Long sums.",), {"batches": 4})
+    row = replace(GOOD, evidence=replace(EVIDENCE, checks=(check,)))
+    assert "tflite: warning: Long sums." in printed(report(row))
+    assert "float16 holds" not in printed(report(row)), "what is well needs no line"
+    (stored,) = report(row).to_json()["artifacts"][0]["checks"]
+    assert stored["figures"] == {"batches": 4}
+    assert list(stored["warnings"]) == ["Long sums."]
+
+
 def test_json_has_all_that_was_measured() -> None:
     plain = json.loads(
         json.dumps(report(GOOD, FAILED, notes=("Beware.",)).to_json(), allow_nan=False)

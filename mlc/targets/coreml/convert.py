@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mlc.convert.network import Network
@@ -13,11 +14,17 @@ from mlc.targets.coreml.quiet import quiet
 __all__ = ["convert", "refuse_unknown_ops"]
 
 
-def convert(graph_def: Any, network: Network, interface: Interface, half: bool, ios: int) -> Any:
+def convert(
+    graph_def: Any,
+    network: Network,
+    interface: Interface,
+    ios: int,
+    half: Callable[[Any], bool] | None,
+) -> Any:
     """GraphDef, already rewritten → coremltools' model of an ML Program.
 
-    Weights and activations are float16 where `half`; inputs and outputs are float32 or int32 always,
-    so that one app fits every precision.
+    Ops of which `half` says so compute in float16, and so do their weights; without it all is float32.
+    Inputs and outputs are float32 or int32 always, so that one app fits every precision.
     """
     import numpy as np
 
@@ -46,7 +53,9 @@ def convert(graph_def: Any, network: Network, interface: Interface, half: bool, 
                     outputs=outputs,
                     classifier_config=classifier,
                     minimum_deployment_target=ct.target[f"iOS{ios}"],
-                    compute_precision=ct.precision.FLOAT16 if half else ct.precision.FLOAT32,
+                    compute_precision=(
+                        ct.transform.FP16ComputePrecision(half) if half else ct.precision.FLOAT32
+                    ),
                     skip_model_load=True,
                     pass_pipeline=_passes(),
                 )

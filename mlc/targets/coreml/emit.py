@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from mlc.convert.network import Network
+from mlc.data.dataset import batches
+from mlc.data.synthesized import synthesize
 from mlc.errors import UsageError
 from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import Precision
 from mlc.targets.coreml import metadata, package, rewrites
 from mlc.targets.coreml.classifier import name_scores
 from mlc.targets.coreml.convert import convert, refuse_unknown_ops
-from mlc.targets.coreml.interface import decide
+from mlc.targets.coreml.float32_ops import Selector
+from mlc.targets.coreml.interface import Interface, decide
 from mlc.targets.coreml.quantize import quantize_weights, remarks
-from mlc.targets.target import Calibration, Emission, Options
+from mlc.targets.coreml.repair import repaired
+from mlc.targets.target import Arrays, Calibration, Emission, Options
 
 __all__ = ["emit"]
+
+_AUDITED = 4  # batches
 
 
 def emit(
@@ -29,6 +36,8 @@ def emit(
 
     int8 is 8-bit weights, one scale per output channel, in a float16 program: Core ML's integer
     activations need iOS 17 and a calibration that only runs on a Mac.
+
+    A float16 program is audited, and the ops that float16 spoils stay float32 (`repaired`).
     """
     recipe = plan.recipe
     if options.ios not in range(15, 19):
@@ -37,31 +46,47 @@ def emit(
     half = recipe.weights != "float32"
     graph_def, rewritten = rewrites.apply(network, interface, half=half)
     refuse_unknown_ops(graph_def)
-    model = convert(graph_def, network, interface, half=half, ios=options.ios)
 
-    notes = [*interface.notes, *rewritten]
-    weights: Precision = "float16" if half else "float32"
-    if recipe.weights == "int8" and options.ios < 16:
-        notes.append("8-bit weights need iOS 16: for iOS 15 they stayed float16.")
-    elif recipe.weights == "int8":
-        model, errors = quantize_weights(model)
-        if errors:
-            weights = "int8"
-            notes.append("Weights are int8, activations float16.")
-        else:
-            notes.append("No weight is large enough for int8: all stayed float16.")
-        notes += remarks(errors)
+    def write(float32_ops: frozenset[str]) -> Emission:
+        selector = Selector(float32_ops)
+        model = convert(graph_def, network, interface, options.ios, selector if half else None)
+        if half:
+            selector.refuse_unknown(options.coreml_float32_ops)
+        notes = [*interface.notes, *rewritten]
+        weights: Precision = "float16" if half else "float32"
+        if recipe.weights == "int8" and options.ios < 16:
+            notes.append("8-bit weights need iOS 16: for iOS 15 they stayed float16.")
+        elif recipe.weights == "int8":
+            model, errors = quantize_weights(model)
+            if errors:
+                weights = "int8"
+                notes.append("Weights are int8, activations float16.")
+            else:
+                notes.append("No weight is large enough for int8: all stayed float16.")
+            notes += remarks(errors)
+        model.save(str(path))
+        _describe(path, network, interface)
+        return Emission(path, weights, "float16" if half else "float32", tuple(notes))
 
-    model.save(str(path))
+    if not half:
+        return write(frozenset())
+    return repaired(write, _samples(network, calibration), options.coreml_float32_ops)
+
+
+def _describe(path: Path, network: Network, interface: Interface) -> None:
+    """Names, metadata, and the same bytes for the same content."""
     spec = package.read_spec(path)
     if interface.labels:
         name_scores(spec, network.outputs[0].name)
     metadata.describe(spec, network, preview=interface.preview)
     package.write_spec(path, spec)
     package.normalize(path)
-    return Emission(
-        path=path,
-        weights=weights,
-        activations="float16" if half else "float32",
-        notes=tuple(notes),
-    )
+
+
+def _samples(network: Network, calibration: Calibration | None) -> list[Arrays]:
+    """A handful of batches to audit float16 on: the user's, else made up."""
+    if calibration is not None:
+        return list(islice(calibration(), _AUDITED))
+    size = network.inputs[0].shape[0] if network.inputs and network.inputs[0].shape else 1
+    made_up = batches(synthesize(network, _AUDITED * (size or 1)), network)
+    return [feeds for feeds, _ in made_up]

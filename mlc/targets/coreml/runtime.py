@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from mlc.targets.coreml import metadata, package
 from mlc.targets.coreml.inspect import feature_specs
 from mlc.targets.target import Array, Arrays, Runtime
 
-__all__ = ["AsNetwork", "CoreML", "open"]
+__all__ = ["AsNetwork", "CoreML", "feeding", "open"]
+
+
+Feeding = Callable[[Arrays], Arrays]
 
 
 def open(path: Path) -> Runtime:
@@ -38,10 +42,20 @@ def open(path: Path) -> Runtime:
 
         runtime = evaluator.open(path, mode="declared")
     network = metadata.stored_interface(spec)
-    if network is None:
-        return runtime
+    return runtime if network is None else AsNetwork(runtime, network, feeding(spec))
+
+
+def feeding(spec: Any) -> Feeding:
+    """How feeds of the runtime that `open` gives become feeds of the package itself."""
+    network = metadata.stored_interface(spec)
     pictures = {f.name for f in spec.description.input if f.type.WhichOneof("Type") == "imageType"}
-    return AsNetwork(runtime, network, pictures)
+    preprocessing = network.preprocessing if network else None
+    if preprocessing is None or not pictures:
+        return lambda feeds: feeds
+    return lambda feeds: {
+        name: _pixels(preprocessing, array) if name in pictures else array
+        for name, array in feeds.items()
+    }
 
 
 class AsNetwork:
@@ -54,27 +68,21 @@ class AsNetwork:
     """
 
     def __init__(
-        self, runtime: Runtime, network: metadata.NetworkInterface, pictures: set[str]
+        self, runtime: Runtime, network: metadata.NetworkInterface, feeding: Feeding
     ) -> None:
         self.runtime = runtime
         self.name, self.timed = runtime.name, runtime.timed
         self.inputs, self.outputs = network.inputs, network.outputs
-        self._preprocessing = network.preprocessing
-        self._pictures = pictures
+        self._feeding = feeding
 
     def run(self, feeds: Arrays) -> dict[str, Array]:
         """Run one batch of the network's own tensors."""
-        results = self.runtime.run({s.name: self._feed(s, feeds[s.name]) for s in self.inputs})
+        results = self.runtime.run(self._feeding({s.name: feeds[s.name] for s in self.inputs}))
         return {s.name: self._result(s, results[s.name]) for s in self.outputs}
 
     def close(self) -> None:
         """Close the runtime behind it."""
         self.runtime.close()
-
-    def _feed(self, spec: TensorSpec, array: Array) -> Array:
-        if spec.name not in self._pictures or self._preprocessing is None:
-            return array
-        return _pixels(self._preprocessing, array)
 
     def _result(self, spec: TensorSpec, array: Array) -> Array:
         """A classifier made of one sigmoid has a column for the other class, which comes first."""

@@ -49,6 +49,10 @@ IR_VERSION = 10
 Names = str | Sequence[str]
 Lower = Callable[["Graph", "Call"], Names]
 
+# Sees each value outside of loops as it is bound, with the ONNX names of its tensor after and before the
+# rounding to its declared type, and returns the name of what the rest of the graph is to read.
+Watch = Callable[["Graph", Value, str, str], str]
+
 # The largest end of a slice: "as far as there are elements".
 END = 2**31 - 1
 
@@ -258,9 +262,10 @@ def carrier(dtype: str) -> str:
 class Graph:
     """The ONNX graph under construction."""
 
-    def __init__(self, mode: Mode, ios: int) -> None:
+    def __init__(self, mode: Mode, ios: int, watch: Watch | None = None) -> None:
         self.mode = mode
         self.ios = ios
+        self._watch = watch
         self.labels: tuple[str, ...] = ()  # of a classifier
         self.lists_grow = False  # whether any list may be written beyond its end
         self.traced: dict[str, tuple[str, Type]] = {}  # MIL name -> ONNX name, declared type
@@ -336,9 +341,16 @@ class Graph:
             self._names[value] = self.constant(widened(found))
         return self._names[value]
 
-    def bind(self, value: Value, name: str) -> None:
+    def carry(self, value: Value, name: str) -> None:
         """Say which ONNX tensor carries a MIL value."""
         self._names[value] = name
+
+    def bind(self, value: Value, name: str, unrounded: str = "") -> None:
+        """The same for a value of the program, which is watched and traced if it is outside of loops."""
+        watched = self._watch and not self._depth and value.type.container == "tensor"
+        if self._watch and watched:
+            name = self._watch(self, value, name, unrounded or name)
+        self.carry(value, name)
         if not self._depth and value.type.container == "tensor":
             self.traced[value.name] = (name, value.type)
 
@@ -364,7 +376,7 @@ class Graph:
         call.finish()
         names = [found] if isinstance(found, str) else list(found)
         for value, name in zip(op.outputs, names, strict=True):
-            self.bind(value, self._as_declared(rule, value, name))
+            self.bind(value, self._as_declared(rule, value, name), unrounded=name)
         self._label = label
 
     def _as_declared(self, rule: Rule, value: Value, name: str) -> str:
@@ -445,11 +457,11 @@ def _onnx_type(dtype: str) -> int:
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
-def lower(program: Program, mode: Mode) -> Graph:
+def lower(program: Program, mode: Mode, watch: Watch | None = None) -> Graph:
     """Lower the whole program. Inputs keep their names; outputs are read from `Graph.tensor`."""
     from mlc.targets.coreml.evaluator import ops  # noqa: F401  (registers all lowerings)
 
-    graph = Graph(mode, program.ios)
+    graph = Graph(mode, program.ios, watch)
     graph.lists_grow = any(_grows(op) for op in program.block.walk() if op.kind == "make_list")
     for value in program.block.inputs:
         if value.type.container != "tensor":
