@@ -51,11 +51,11 @@ def _failure(found: Audit) -> str:
     detail = f"in float16 {found.first}, and the outputs {off}"
     if not found.float32_ops:
         return detail
-    listed = ",".join(found.float32_ops[:_FEW])
-    more = len(found.float32_ops) - _FEW
-    return f"{detail}; keep in float32 what does not fit: --coreml-float32-ops {listed}" + (
-        f",… ({more} more are in report.json)" if more > 0 else ""
+    ops = found.float32_ops
+    which = (
+        ",".join(ops) if len(ops) <= _FEW else f"and the {len(ops)} names that report.json lists"
     )
+    return f"{detail}; keep in float32 what does not fit: --coreml-float32-ops {which}"
 
 
 def _success(found: Audit) -> str:
