@@ -11,6 +11,10 @@ __all__ = ["judge"]
 # float32 converters reorder sums; more than this share of the output's span is a defect, not rounding.
 FLOAT32_TOLERANCE = 1e-4
 
+# A rounding to float16 is 66 dB below what is rounded, and hundreds of them leave 40 dB and more of a
+# trained network. What is below this was not lost by rounding.
+FLOAT16_SQNR_DB = 30.0
+
 # Below these a compressed artifact has collapsed. What a healthy one may lose is the user's to say
 # (--min-agreement, --max-accuracy-drop): these only stop what nobody can have meant.
 COLLAPSED_SQNR_DB = 6.0
@@ -38,7 +42,12 @@ def judge(comparison: Comparison, weights: Precision, activations: Precision) ->
     finite = Check("finite", "passed", "all outputs are finite")
     if weights == activations == "float32":
         return (finite, _float32(comparison))
-    return (finite, _compressed(comparison))
+    return (finite, _compressed(comparison, least_sqnr(weights, activations)))
+
+
+def least_sqnr(weights: Precision, activations: Precision) -> float:
+    """The signal to noise ratio in dB that an artifact of these precisions must have at least."""
+    return COLLAPSED_SQNR_DB if "int8" in (weights, activations) else FLOAT16_SQNR_DB
 
 
 def _float32(comparison: Comparison) -> Check:
@@ -52,11 +61,11 @@ def _float32(comparison: Comparison) -> Check:
     )
 
 
-def _compressed(comparison: Comparison) -> Check:
+def _compressed(comparison: Comparison, least: float) -> Check:
     parity = comparison.parity
     sqnr = min((o.sqnr_db for o in parity.outputs if o.sqnr_db is not None), default=None)
     agreement = parity.agreement
-    collapsed = (sqnr is not None and sqnr < COLLAPSED_SQNR_DB) or (
+    collapsed = (sqnr is not None and sqnr < least) or (
         agreement is not None and agreement < COLLAPSED_AGREEMENT
     )
     shown = "equal to the last bit" if sqnr is None else f"SQNR {sqnr:.1f} dB"
@@ -65,5 +74,6 @@ def _compressed(comparison: Comparison) -> Check:
     return Check(
         "parity",
         "failed" if collapsed else "passed",
-        f"{shown}; below {COLLAPSED_SQNR_DB:.0f} dB or {COLLAPSED_AGREEMENT:.0%} it counts as collapsed",
+        f"{shown}; below {least:.0f} dB or {COLLAPSED_AGREEMENT:.0%} "
+        + ("it counts as collapsed" if least == COLLAPSED_SQNR_DB else "it is more than rounding"),
     )

@@ -1,0 +1,1 @@
+"""Faults planted in saved packages: does mlc's own judgement catch them?"""
