@@ -53,6 +53,7 @@ def fold_constants(program: Program) -> None:
 
 def _constant_nodes(body: Body) -> set[str]:
     """Names of the nodes whose outputs are the same whatever the inputs are."""
+    from tensorflow.core.framework.types_pb2 import DT_VARIANT
     from tensorflow.python.framework import op_def_registry
 
     known: dict[str, bool] = {}
@@ -62,6 +63,8 @@ def _constant_nodes(body: Body) -> set[str]:
             return node.op == "Const" or _is_fixed(body, node.input[0])
         definition = op_def_registry.get(node.op)
         usable = definition is not None and not definition.is_stateful and node.op not in CALLS
+        if usable and any(o.type == DT_VARIANT for o in definition.output_arg):  # lists of loops
+            return False
         return bool(usable and node.input) and all(known[i.split(":")[0]] for i in node.input)
 
     for node in body.in_order():
