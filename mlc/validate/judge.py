@@ -47,7 +47,8 @@ def judge(comparison: Comparison, weights: Precision, activations: Precision) ->
 
 def least_sqnr(weights: Precision, activations: Precision) -> float:
     """The signal to noise ratio in dB that an artifact of these precisions must have at least."""
-    return COLLAPSED_SQNR_DB if "int8" in (weights, activations) else FLOAT16_SQNR_DB
+    rounded = {weights, activations} <= {"float32", "float16"}
+    return FLOAT16_SQNR_DB if rounded else COLLAPSED_SQNR_DB
 
 
 def _float32(comparison: Comparison) -> Check:

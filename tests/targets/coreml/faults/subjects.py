@@ -19,6 +19,8 @@ import numpy as np
 from mlc.convert.network import Description, Network
 from mlc.convert.read import ReadOptions, from_model, read
 from mlc.data.dataset import Dataset, Sample
+from mlc.optimize.optimize import simplify
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.targets.coreml import emit
 from mlc.targets.target import Emission, Options
@@ -80,29 +82,32 @@ class Subject:
 
 def make(name: str, kind: str, folder: Path, samples: int) -> Subject:
     """`kind` is a recipe of mlc (`fp32`, `fp16`) or one of `COMPRESSIONS`."""
-    network, path, plain = _network(name), folder / f"{name} {kind}.mlpackage", None
+    network, simpler = _network(name)
+    path, plain = folder / f"{name} {kind}.mlpackage", None
     if kind in COMPRESSIONS:
         plain = folder / "plain.mlpackage"
         ios, compress = COMPRESSIONS[kind]
-        emit(network, named("fp32"), None, Options(ios=ios), plain)
+        emit(simpler, Plan(named("fp32")), None, Options(ios=ios), plain)
         compress(plain, path)
         emission = Emission(path, "int8", "float32")
     else:
-        emission = emit(network, named(kind), None, Options(), path)
+        emission = emit(simpler, Plan(named(kind)), None, Options(), path)
     dataset = Given(tuple(_data(name, network, samples)))
     references = folder / f"{name} {kind} answers"
     references.mkdir()
-    reference(references, network, dataset)
+    reference(references, network, dataset, cases=0)
     return Subject(f"{name} {kind}", network, emission, dataset, references, plain)
 
 
 @cache
-def _network(name: str) -> Network:
+def _network(name: str) -> tuple[Network, Network]:
+    """The network as it was read, and as mlc hands it to targets."""
+    description, options = Description(name), ReadOptions(batch=1)
     if name in SOURCES:
-        return read(SOURCES[name], Description(name), ReadOptions(batch=1))
-    return from_model(
-        {"reader": _reader, "painter": _painter}[name](), Description(name), ReadOptions(batch=1)
-    )
+        network = read(SOURCES[name], description, options)
+    else:
+        network = from_model(TRAINED[name](), description, options)
+    return network, simplify(network)[0]
 
 
 # ---- data
@@ -190,6 +195,8 @@ def _painter() -> Any:
     assert history.history["loss"][-1] < 0.02, "painter did not learn to paint"
     return model
 
+
+TRAINED = {"reader": _reader, "painter": _painter}
 
 # ---- compression by coremltools, of the float32 program
 
