@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlc.channel import cli as channel
 from mlc.errors import Exit, MachineError, MlcError, UsageError
 from mlc.options import (
     DATA_PANEL,
@@ -377,6 +378,11 @@ def doctor() -> None:
     from mlc.report.doctor import print_doctor
 
     raise typer.Exit(print_doctor())
+
+
+app.command()(channel.publish)
+app.command()(channel.rollback)
+app.add_typer(channel.app, name="channel")
 
 
 def main() -> None:

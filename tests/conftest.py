@@ -21,13 +21,14 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests neither read nor fill the user's stages; the TF.js packages are kept, they never change."""
+    """Tests neither read nor fill the user's stages; packages of npm are kept, they never change."""
     from mlc.store import cache_folder
 
-    kept = cache_folder() / "tfjs"
-    kept.mkdir(parents=True, exist_ok=True)
     folder = tmp_path_factory.mktemp("cache")
-    (folder / "tfjs").symlink_to(kept)
+    for packages in ("tfjs", "npm"):
+        kept = cache_folder() / packages
+        kept.mkdir(parents=True, exist_ok=True)
+        (folder / packages).symlink_to(kept)
     before = os.environ.get("MLC_CACHE")
     os.environ["MLC_CACHE"] = str(folder)
     yield

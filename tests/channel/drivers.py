@@ -1,0 +1,98 @@
+"""The clients of all languages as processes that answer one question per line (see driver.py)."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import npm
+
+__all__ = ["LANGUAGES", "Driver"]
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+
+
+class Driver:
+    """A client that runs. State: its process, started on the first question and after it ended.
+
+    `file_limit` is the most bytes that the system lets it write to a file: a real write error.
+    """
+
+    def __init__(self, command: Sequence[str], file_limit: int | None = None) -> None:
+        self._command = command
+        self._limit = file_limit
+        self._process: subprocess.Popen[str] | None = None
+
+    def limited(self, file_limit: int) -> Driver:
+        """The same client where files can be no larger."""
+        return Driver(self._command, file_limit)
+
+    def ask(self, do: str, **more: Any) -> dict[str, Any] | None:
+        """The answer; None where the client ended instead."""
+        process = self._running()
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps({"do": do, **more}) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            process.wait()
+            return None
+        return dict(json.loads(line))
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process:
+            assert self._process.stdin
+            self._process.stdin.close()
+            self._process.wait(timeout=20)
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                # SIGXFSZ stays ignored as Python has it: a write over the limit fails, it does not kill.
+                restore_signals=False,
+                preexec_fn=self._limit_files if self._limit else None,
+            )
+        return self._process
+
+    def _limit_files(self) -> None:
+        assert self._limit
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self._limit, self._limit))
+
+
+def _python(_: Path) -> Sequence[str]:
+    return [sys.executable, "-m", "tests.channel.driver"]
+
+
+def _typescript(folder: Path) -> Sequence[str]:
+    """Type-checked and compiled by tsc: an error of types fails the tests."""
+    modules = npm.packages(ROOT / "toolchains" / "typescript")
+    tsc = [npm.node(), str(modules / "typescript" / "bin" / "tsc")]
+    types = ["--typeRoots", str(modules / "@types"), "--outDir", str(folder)]
+    project = ["--project", str(HERE / "typescript" / "tsconfig.json")]
+    done = subprocess.run([*tsc, *project, *types], capture_output=True, text=True)
+    if done.returncode:
+        pytest.fail(done.stdout + done.stderr)
+    (folder / "package.json").write_text('{"type": "module"}')
+    return [npm.node(), str(folder / "tests" / "channel" / "typescript" / "driver.js")]
+
+
+# How each client is made ready, in a folder of its own.
+LANGUAGES: dict[str, Callable[[Path], Sequence[str]]] = {
+    "python": _python,
+    "typescript": _typescript,
+}
