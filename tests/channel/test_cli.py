@@ -161,6 +161,4 @@ def test_other_mistakes_are_sentences(site: Path, key: Path, tmp_path: Path) -> 
     check(mlc("rollback", site, "--key", key, "--to-version", "9"), Exit.INPUT, "no version '9'")
     file = tmp_path / "file"
     file.write_text("")
-    check(
-        mlc("publish", unproven, "--to", file, "--key", key), Exit.ENVIRONMENT, "cannot be written"
-    )
+    check(mlc("rollback", file, "--key", key), Exit.ENVIRONMENT, "cannot be written")
