@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mlc.convert.fixed_shapes import fix_shapes
+from mlc.convert.graph import Program
 from mlc.convert.network import Description, Network, Provenance, TensorSpec
 from mlc.errors import SourceError, UsageError, first_line
 
@@ -97,10 +98,14 @@ def freeze(
         )
         for end, name in zip(ends, outputs, strict=True):
             tf.identity(end, name=name)
-        graph_def = graph.as_graph_def()
-    graph_def = tf.compat.v1.graph_util.extract_sub_graph(graph_def, [*arguments, *outputs])
+    graph = fix_shapes(graph)
+    ends = [graph.get_tensor_by_name(f"{name}:0") for name in outputs]
+    graph_def = tf.compat.v1.graph_util.extract_sub_graph(
+        graph.as_graph_def(), [*arguments, *outputs]
+    )
     _refuse_variables(graph_def)
-    _name_functions(graph_def)
+    if graph_def.library.function:  # their names and arguments hold counters of this process
+        graph_def = Program(graph_def.SerializeToString(), arguments, outputs).graph_def()
 
     renamed = [
         f"The name {old!r} became {new!r}: Core ML and generated code need distinct identifiers."
@@ -206,6 +211,8 @@ def _vocabulary(graph_def: Any, inputs: Sequence[str]) -> dict[str, int]:
 
     def origin(name: str) -> str:
         node = nodes[name.split(":")[0]]
+        if node.op == "SelectV2":  # Keras 3 counts negative indices from the end
+            return origin(node.input[2])
         passes = node.op in ("Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose")
         return origin(node.input[0]) if passes else str(node.name)
 
@@ -252,36 +259,3 @@ def _refuse_variables(graph_def: Any) -> None:
                 f"The model keeps state that cannot be frozen ({node.op} at {node.name}).",
                 "Move look-up tables and stateful layers out of the model, into the app.",
             )
-
-
-def _name_functions(graph_def: Any) -> None:
-    """Name loop bodies and branches by what they do, not by a counter of the process.
-
-    TensorFlow keeps one function per name in a process: equal names must mean equal functions.
-    """
-    functions = {f.signature.name: f for f in graph_def.library.function}
-    renamed: dict[str, str] = {}
-
-    def visit(nodes: Any) -> None:
-        for node in nodes:
-            for name in sorted(node.attr):
-                value = node.attr[name]
-                for reference in [value.func, *value.list.func]:
-                    if reference.name in functions:
-                        reference.name = rename(reference.name)
-
-    def rename(old: str) -> str:
-        if old not in renamed:
-            function = functions[old]
-            visit(function.node_def)  # first what it calls itself, so that its digest covers that
-            function.signature.name = "mlc_function"
-            content = function.SerializeToString(deterministic=True)
-            renamed[old] = f"mlc_function_{hashlib.sha256(content).hexdigest()[:12]}"
-            function.signature.name = renamed[old]
-        return renamed[old]
-
-    visit(graph_def.node)
-    kept = {new: functions[old] for old, new in renamed.items()}
-    del graph_def.library.gradient[:]
-    del graph_def.library.function[:]
-    graph_def.library.function.extend(kept.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -300,7 +301,9 @@ class Program:
     def graph_def(self) -> Any:
         """Put it together again. Functions are named by what they contain, arguments by position.
 
-        So neither a counter of this process nor another network in it can reach the result.
+        So neither a counter of this process nor another network in it can reach the result. Every call
+        has a function of its own: the converters for TFLite and Core ML change functions in place, and
+        stumble over the second loop that shares one.
         """
         import tensorflow as tf
 
@@ -324,8 +327,12 @@ class Program:
                 function = self._functions.get(node.attr[attribute].func.name)
                 if function is None:
                     continue
+                for stated in function.arg_attr.values():  # shapes of the time when it was traced
+                    stated.attr.pop("_output_shapes", None)
                 with operation.graph.as_default():
-                    graph = function_def_to_graph(function, [t.shape for t in arguments])
+                    graph = function_def_to_graph(
+                        function, input_shapes=[t.shape for t in arguments]
+                    )
                 inner = _by_position(graph)
                 inner.library = body.library
                 body.calls[node.name, attribute] = inner
@@ -372,7 +379,8 @@ def _close(body: Body, functions: dict[str, Any]) -> str:
         # coremltools finds the outputs of a loop by these endings.
         out_names=["identity", *(f"identity_{i}" for i in range(1, len(body.outputs)))],
     )
-    name = f"mlc_{hashlib.sha256(function.SerializeToString(deterministic=True)).hexdigest()[:12]}"
+    digest = hashlib.sha256(function.SerializeToString(deterministic=True)).hexdigest()[:12]
+    name = next(n for k in count() if (n := f"mlc_{digest}_{k}") not in functions)
     function.signature.name = name
     functions[name] = function
     return name

@@ -11,7 +11,11 @@ __all__ = ["lower"]
 
 Dims = list[int | None]
 
-_INTEGERS = {"Transpose": "Tperm", "Reshape": "Tshape"}  # op → type of its second input
+_INTEGERS = {
+    "Transpose": "Tperm",
+    "Reshape": "Tshape",
+    "Mean": "Tidx",
+}  # op → type of its second input
 
 
 def lower(graph_def: Any) -> None:
@@ -19,12 +23,17 @@ def lower(graph_def: Any) -> None:
 
     * `Erfc(x)` → `1 - Erf(x)`
     * `Softsign(x)` → `x / (|x| + 1)`
+    * `FusedBatchNormV3` in training mode, as Keras 2 writes LayerNormalization → means and differences.
+      TF.js reads the statistics that it is given, which are empty, and answers NaN.
     * `Einsum` of two tensors → transpose, reshape, one batched product, reshape, transpose. TF.js has
       Einsum, its wasm backend has not: every attention layer would fail there. An equation that sums
       or repeats a label within one operand, or that has two open dimensions, stays as it is.
     """
     for node in [n for n in graph_def.node if n.op in ("Erfc", "Softsign")]:
         _Builder(graph_def, node).lower_activation()
+    for node in [n for n in graph_def.node if n.op == "FusedBatchNormV3"]:
+        if node.attr["is_training"].b and not _reads_statistics(graph_def, node.name):
+            _Builder(graph_def, node).lower_normalization()
     einsums = [n for n in graph_def.node if n.op == "Einsum" and len(n.input) == 2]
     if einsums:
         shapes = _shapes(graph_def, {i for n in einsums for i in n.input})
@@ -58,6 +67,31 @@ class _Builder:
         else:
             size = self._add("size", "Abs", x)
             self._become("RealDiv", x, self._add("larger", "AddV2", size, one))
+
+    def lower_normalization(self) -> None:
+        """`(x - mean) / √(variance + ε) · scale + offset`, with the statistics of x, per channel."""
+        x, *parameters = self._node.input[:3]
+        channels_last = self._node.attr["data_format"].s != b"NCHW"
+        axes = self._integers("axes", [0, 1, 2] if channels_last else [0, 2, 3])
+        shape = self._integers("shape", [1, 1, 1, -1] if channels_last else [1, -1, 1, 1])
+        epsilon = self._constant("epsilon", self._node.attr["epsilon"].f, self._type)
+        centred = self._add("centred", "Sub", x, self._mean("mean", x, axes))
+        variance = self._mean("variance", self._add("square", "Square", centred), axes)
+        deviation = self._add(
+            "deviation", "Sqrt", self._add("positive", "AddV2", variance, epsilon)
+        )
+        scale, offset = (
+            self._add(name, "Reshape", parameter, shape)
+            for name, parameter in zip(("scale", "offset"), parameters, strict=True)
+        )
+        unit = self._add("unit", "RealDiv", centred, deviation)
+        self._become("AddV2", self._add("scaled", "Mul", unit, scale), offset)
+
+    def _mean(self, name: str, tensor: str, axes: str) -> str:
+        node = self._graph.node.add(name=f"{self._node.name}/{name}")
+        self._fill(node, "Mean", [tensor, axes])
+        node.attr["keep_dims"].b = True
+        return str(node.name)
 
     def lower_einsum(self, plan: _Product) -> None:
         left, right = self._node.input
@@ -106,6 +140,11 @@ class _Builder:
         node.attr["T"].type = self._type
         if op in _INTEGERS:
             node.attr[_INTEGERS[op]].type = tf.int32.as_datatype_enum
+
+
+def _reads_statistics(graph_def: Any, name: str) -> bool:
+    """Whether anybody reads more than the first output of a node."""
+    return any(i.startswith(f"{name}:") for node in graph_def.node for i in node.input)
 
 
 def _plan(equation: str, left: Dims | None, right: Dims | None) -> _Product | None:

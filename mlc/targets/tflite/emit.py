@@ -71,7 +71,7 @@ def _convert(network: Network, recipe: Recipe, calibration: Calibration | None) 
     try:
         return bytes(converter.convert())
     except ConverterError as error:
-        raise refusal(str(error)) from error
+        raise refusal(str(error), network.inputs) from error
 
 
 def _samples(network: Network, calibration: Calibration) -> Iterator[list[Any]]:

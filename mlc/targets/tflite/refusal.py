@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from mlc.convert.network import TensorSpec
 from mlc.errors import UnsupportedError
 
 __all__ = ["refusal"]
@@ -16,13 +18,14 @@ _NAMES_AN_OP = (
 )
 
 
-def refusal(message: str) -> UnsupportedError:
-    """Name the operations that TFLite lacks, and what may help against it."""
+def refusal(message: str, inputs: Sequence[TensorSpec]) -> UnsupportedError:
+    """Name the operations that TFLite lacks, and what may help a network of such `inputs` against it."""
     ops = sorted({op for pattern in _NAMES_AN_OP for op in re.findall(pattern, message)})
     if any(op.startswith("TensorList") for op in ops):
         return UnsupportedError(
-            "TFLite cannot hold a recurrent layer whose batch or time dimension is open.",
-            "Fix both: --batch 1, and --input-shape NAME=DIMS for the time steps.",
+            "TFLite cannot hold a loop over tensors of open size, such as a recurrent layer whose "
+            "batch or number of steps is open.",
+            _fixing(inputs),
         )
     if ops:
         return UnsupportedError(
@@ -34,3 +37,15 @@ def refusal(message: str) -> UnsupportedError:
     return UnsupportedError(
         f"The TFLite converter refused the network: {first.split('error:')[-1].strip()[:200]}"
     )
+
+
+def _fixing(inputs: Sequence[TensorSpec]) -> str:
+    """Flags that fix what the inputs leave open; N stands for a size that only the user knows."""
+    if all(None not in spec.shape for spec in inputs):
+        return "Its sizes depend on the data: leave this target out."
+    flags = []
+    for spec in inputs:
+        if None in spec.shape[1:]:
+            dims = ("N" if d is None else str(d) for d in (spec.shape[0] or 1, *spec.shape[1:]))
+            flags.append(f"--input-shape {spec.name}={'x'.join(dims)}")
+    return f"Fix it with {' '.join(flags) or '--batch 1'}."

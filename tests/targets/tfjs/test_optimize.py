@@ -124,6 +124,21 @@ def test_missing_activations_are_spelled_out(name: str, assert_equal: AssertEqua
     assert_equal(network(lambda x: function(3 * x), IMAGE))
 
 
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+def test_a_batch_norm_that_measures_its_input_is_spelled_out(
+    layout: str, assert_equal: AssertEqual
+) -> None:
+    """Keras 2's LayerNormalization is one; TF.js would divide by a variance that it was not given."""
+    import tensorflow as tf
+
+    def call(x: Any) -> Any:
+        channels = 4 if layout == "NHWC" else 8
+        scale, offset = weights(channels, seed=1) + 2, weights(channels, seed=2)
+        return tf.compat.v1.nn.fused_batch_norm(x, scale, offset, data_format=layout)[0] * 3
+
+    assert_equal(network(call, IMAGE))
+
+
 @pytest.mark.parametrize(
     ("equation", "left", "right"),
     [

@@ -15,6 +15,7 @@ from mlc.targets.coreml.interface import Interface
 from mlc.targets.coreml.rewrites.argmax_of_bits import argmax_of_bits
 from mlc.targets.coreml.rewrites.cast_to_bool import cast_to_bool
 from mlc.targets.coreml.rewrites.channel_std import channel_std
+from mlc.targets.coreml.rewrites.constant_pieces import constant_pieces
 from mlc.targets.coreml.rewrites.core_ml_types import core_ml_types
 from mlc.targets.coreml.rewrites.divide_no_nan import divide_no_nan
 from mlc.targets.coreml.rewrites.erfc import erfc
@@ -38,7 +39,8 @@ PIPELINE: tuple[Callable[[Program, Request], None], ...] = (
     core_ml_types,
     channel_std,
     two_classes,
-    # Ops that coremltools does not know.
+    # Ops that coremltools does not know, or not with these inputs.
+    constant_pieces,
     argmax_of_bits,
     erfc,
     expm1,
