@@ -2,16 +2,16 @@
 
 import type { Description, Runtime, Tensors } from "./model.js";
 
-/** What is used of LiteRT.js, after the app has called its `loadLiteRt`. */
-export interface LiteRt {
-  loadAndCompile(model: Uint8Array, options?: { accelerator?: Accelerator }): Promise<CompiledModel>;
-  readonly Tensor: new (data: Float32Array | Int32Array, shape: number[]) => LiteRtTensor;
+/** What is used of LiteRT.js, with its own kind of tensor, after the app has called its `loadLiteRt`. */
+export interface LiteRt<T extends LiteRtTensor> {
+  loadAndCompile(model: Uint8Array, options?: { accelerator?: Accelerator }): Promise<CompiledModel<T>>;
+  readonly Tensor: new (data: Float32Array | Int32Array, shape: number[]) => T;
 }
 
 export type Accelerator = "wasm" | "webgpu";
 
-interface CompiledModel {
-  run(inputs: Record<string, LiteRtTensor>): Promise<Record<string, LiteRtTensor>>;
+interface CompiledModel<T> {
+  run(inputs: Record<string, T>): Promise<Record<string, T>>;
   delete(): void;
 }
 
@@ -22,8 +22,8 @@ interface LiteRtTensor {
 }
 
 /** Compile the bytes of the `.tflite` file. */
-export async function loadLiteRt(
-  litert: LiteRt,
+export async function loadLiteRt<T extends LiteRtTensor>(
+  litert: LiteRt<T>,
   bytes: Uint8Array,
   about: Description,
   accelerator: Accelerator = "wasm",
@@ -37,14 +37,14 @@ export async function loadLiteRt(
   };
 }
 
-async function run(
-  litert: LiteRt,
-  model: CompiledModel,
+async function run<T extends LiteRtTensor>(
+  litert: LiteRt<T>,
+  model: CompiledModel<T>,
   about: Description,
   inputs: Tensors,
 ): Promise<Tensors> {
-  const feeds: Record<string, LiteRtTensor> = {};
-  let results: Record<string, LiteRtTensor> = {};
+  const feeds: Record<string, T> = {};
+  let results: Record<string, T> = {};
   try {
     for (const { name, dtype } of about.inputs) {
       const { data, shape } = inputs[name]!;

@@ -2,22 +2,20 @@
 
 import type { Description, Runtime, Tensors } from "./model.js";
 
-/** What is used of onnxruntime-web. */
-export interface Ort {
+/** What is used of onnxruntime-web, with its own kind of tensor. */
+export interface Ort<T extends OrtTensor> {
   readonly InferenceSession: {
-    create(model: Uint8Array, options?: { executionProviders?: readonly string[] }): Promise<Session>;
+    create(model: Uint8Array, options?: { executionProviders?: readonly string[] }): Promise<Session<T>>;
   };
-  readonly Tensor: new (
-    type: OrtType,
-    data: Float32Array | Int32Array | BigInt64Array | Uint8Array,
-    dims: readonly number[],
-  ) => OrtTensor;
+  readonly Tensor: new (type: OrtType, data: Held, dims: readonly number[]) => T;
 }
+
+type Held = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 
 type OrtType = "float32" | "int32" | "int64" | "uint8" | "bool";
 
-interface Session {
-  run(feeds: Record<string, OrtTensor>): Promise<Record<string, OrtTensor>>;
+interface Session<T> {
+  run(feeds: Record<string, T>): Promise<Record<string, OrtTensor>>;
   release(): Promise<void>;
 }
 
@@ -28,8 +26,8 @@ interface OrtTensor {
 }
 
 /** Create a session of the bytes of the `.onnx` file on an execution provider: wasm, webgpu or webgl. */
-export async function loadOnnx(
-  ort: Ort,
+export async function loadOnnx<T extends OrtTensor>(
+  ort: Ort<T>,
   bytes: Uint8Array,
   about: Description,
   provider = "wasm",
@@ -43,7 +41,12 @@ export async function loadOnnx(
   };
 }
 
-async function run(ort: Ort, session: Session, about: Description, inputs: Tensors): Promise<Tensors> {
+async function run<T extends OrtTensor>(
+  ort: Ort<T>,
+  session: Session<T>,
+  about: Description,
+  inputs: Tensors,
+): Promise<Tensors> {
   const feeds = Object.fromEntries(
     about.inputs.map(({ name, dtype }) => {
       const { data, shape } = inputs[name]!;
@@ -60,7 +63,7 @@ async function run(ort: Ort, session: Session, about: Description, inputs: Tenso
   return Object.fromEntries(await Promise.all(rows));
 }
 
-function held(data: Float32Array, type: OrtType): Float32Array | Int32Array | BigInt64Array | Uint8Array {
+function held(data: Float32Array, type: OrtType): Held {
   switch (type) {
     case "float32":
       return data;

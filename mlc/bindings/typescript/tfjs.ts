@@ -2,17 +2,17 @@
 
 import type { Description, Runtime, Tensors } from "./model.js";
 
-/** What is used of TF.js. */
-export interface Tfjs {
-  loadGraphModel(url: string, options?: { requestInit?: RequestInit }): Promise<GraphModel>;
-  tensor(data: Float32Array | Int32Array, shape: number[], dtype: "float32" | "int32" | "bool"): TfTensor;
+/** What is used of TF.js, with its own kind of tensor. */
+export interface Tfjs<T extends TfTensor> {
+  loadGraphModel(url: string): Promise<GraphModel<T>>;
+  tensor(data: Float32Array | Int32Array, shape: number[], dtype: "float32" | "int32" | "bool"): T;
   getBackend(): string;
 }
 
-interface GraphModel {
-  execute(inputs: Record<string, TfTensor>, outputs: string[]): TfTensor | TfTensor[];
-  executeAsync(inputs: Record<string, TfTensor>, outputs: string[]): Promise<TfTensor | TfTensor[]>;
-  dispose(): unknown;
+interface GraphModel<T> {
+  execute(inputs: Record<string, T>, outputs: string[]): T | T[];
+  executeAsync(inputs: Record<string, T>, outputs: string[]): Promise<T | T[]>;
+  dispose(): void;
 }
 
 interface TfTensor {
@@ -22,33 +22,36 @@ interface TfTensor {
 }
 
 /** Load `model.json` and its shards on TF.js' current backend. */
-export async function loadTfjs(tf: Tfjs, url: string, about: Description): Promise<Runtime> {
+export async function loadTfjs<T extends TfTensor>(
+  tf: Tfjs<T>,
+  url: string,
+  about: Description,
+): Promise<Runtime> {
   const model = await tf.loadGraphModel(url);
-  const names = about.outputs.map(({ name }) => name);
   return {
     target: "tfjs",
     name: `TF.js ${tf.getBackend()}`,
-    run: (inputs) => run(tf, model, about, names, inputs),
-    close: () => void model.dispose(),
+    run: (inputs) => run(tf, model, about, inputs),
+    close: () => model.dispose(),
   };
 }
 
-async function run(
-  tf: Tfjs,
-  model: GraphModel,
+async function run<T extends TfTensor>(
+  tf: Tfjs<T>,
+  model: GraphModel<T>,
   about: Description,
-  names: string[],
   inputs: Tensors,
 ): Promise<Tensors> {
-  const feeds: Record<string, TfTensor> = {};
-  let results: TfTensor[] = [];
+  const names = about.outputs.map(({ name }) => name);
+  const feeds: Record<string, T> = {};
+  const results: T[] = [];
   try {
     for (const { name, dtype } of about.inputs) {
       const { data, shape } = inputs[name]!;
       const held = dtype === "bool" ? "bool" : dtype.startsWith("float") ? "float32" : "int32";
       feeds[name] = tf.tensor(held === "float32" ? data : Int32Array.from(data), [...shape], held);
     }
-    results = await execute(model, feeds, names);
+    results.push(...(await execute(model, feeds, names)));
     const rows = results.map(async (tensor, i) => {
       return [names[i]!, { data: Float32Array.from(await tensor.data()), shape: tensor.shape }] as const;
     });
@@ -58,16 +61,16 @@ async function run(
   }
 }
 
-async function execute(
-  model: GraphModel,
-  feeds: Record<string, TfTensor>,
+async function execute<T>(
+  model: GraphModel<T>,
+  feeds: Record<string, T>,
   names: string[],
-): Promise<TfTensor[]> {
+): Promise<T[]> {
   try {
-    return [model.execute(feeds, names)].flat();
+    return [model.execute(feeds, names)].flat() as T[];
   } catch (error) {
     // Loops and branches exist only in the asynchronous executor, and TF.js says so.
     if (!(error instanceof Error && error.message.includes("executeAsync"))) throw error;
-    return [await model.executeAsync(feeds, names)].flat();
+    return [await model.executeAsync(feeds, names)].flat() as T[];
   }
 }

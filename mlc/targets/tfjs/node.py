@@ -48,14 +48,16 @@ def find_node() -> Node:
     return Node(node, (node, str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")))
 
 
-def packages(node: Node) -> Path:
+def packages(node: Node, declared: Path = RUNNER) -> Path:
     """The folder whose `node_modules` holds TF.js, in the user's cache; installed on first use.
+
+    Other packages than those of the runner are `declared` by another folder with a lock file.
 
     The folder is named after the lock file, so another version of TF.js is another folder. It is
     filled under another name and renamed when complete: an interrupted install leaves nothing that
     could be taken for a whole one, and of two processes at once the second finds the first's.
     """
-    lock = (RUNNER / "package-lock.json").read_bytes()
+    lock = (declared / "package-lock.json").read_bytes()
     cache = cache_folder() / "tfjs"
     installed = cache / hashlib.sha256(lock).hexdigest()[:16]
     if installed.is_dir():
@@ -65,7 +67,7 @@ def packages(node: Node) -> Path:
         with tempfile.TemporaryDirectory(dir=cache, prefix="installing-") as aside:
             whole = Path(aside) / "whole"
             whole.mkdir()
-            _install(node, whole)
+            _install(node, declared, whole)
             _rename(whole, installed)
     except OSError as error:
         raise UnverifiableError(
@@ -75,9 +77,9 @@ def packages(node: Node) -> Path:
     return installed
 
 
-def _install(node: Node, folder: Path) -> None:
+def _install(node: Node, declared: Path, folder: Path) -> None:
     for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(RUNNER / name, folder / name)
+        shutil.copyfile(declared / name, folder / name)
     # npm's own scripts start `node` by name, so the one found must come first.
     path = os.pathsep.join([str(Path(node.node).parent), os.environ.get("PATH", "")])
     command = [*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]

@@ -35,7 +35,9 @@ public struct Classifier: Sendable {
 
   /// The probability of every label. A single sigmoid score is that of the second of two labels.
   public func probabilities(_ outputs: [String: Tensor]) throws -> [Float] {
-    guard let values = outputs[output]?.data else { throw ModelError("There is no output \(output).") }
+    guard let values = outputs[output]?.data else {
+      throw ModelError("There is no output \(output).")
+    }
     let shares = scores == .logits ? softmax(values) : values
     return shares.count == 1 ? [1 - shares[0], shares[0]] : shares
   }

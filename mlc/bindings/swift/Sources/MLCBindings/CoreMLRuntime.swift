@@ -96,7 +96,8 @@
       return buffer
     }
 
-    private func write(_ pixel: UnsafeMutablePointer<UInt8>, blue: UInt8, green: UInt8, red: UInt8) {
+    private func write(_ pixel: UnsafeMutablePointer<UInt8>, blue: UInt8, green: UInt8, red: UInt8)
+    {
       (pixel[0], pixel[1], pixel[2], pixel[3]) = (blue, green, red, 255)
     }
   }

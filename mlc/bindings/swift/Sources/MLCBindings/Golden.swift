@@ -106,7 +106,8 @@ public struct Golden: Sendable {
   private func pixelError(
     _ about: ModelDescription, _ picture: Pixels, _ expected: [String: Tensor]
   ) -> Float {
-    guard let preprocessing = about.preprocessing, let tensor = expected[about.inputs[0].name] else {
+    guard let preprocessing = about.preprocessing, let tensor = expected[about.inputs[0].name]
+    else {
       return .infinity
     }
     return largestError(preprocessing.tensor(picture), tensor, in: preprocessing.pixelSteps)

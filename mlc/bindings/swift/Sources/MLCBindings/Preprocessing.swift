@@ -88,7 +88,9 @@ public struct Preprocessing: Sendable {
     let channels = color.channels
     var bytes = [UInt8](repeating: 0, count: pixels.width * pixels.height * channels)
     for pixel in 0..<pixels.width * pixels.height {
-      let (r, g, b) = (pixels.rgba[4 * pixel], pixels.rgba[4 * pixel + 1], pixels.rgba[4 * pixel + 2])
+      let (r, g, b) = (
+        pixels.rgba[4 * pixel], pixels.rgba[4 * pixel + 1], pixels.rgba[4 * pixel + 2]
+      )
       let to = pixel * channels
       switch color {
       case .rgb: (bytes[to], bytes[to + 1], bytes[to + 2]) = (r, g, b)
@@ -177,12 +179,16 @@ private struct Taps {
       let centre = Double(start) + (Double(out) + 0.5) * scale
       let low = max(0, Int(centre - support + 0.5))
       let high = min(length, Int(centre + support + 0.5))
-      let shares = (low..<high).map { max(0, 1 - abs((Double($0) - centre + 0.5) * (1 / support))) }
+      let shares = (low..<high).map { triangle((Double($0) - centre + 0.5) * (1 / support)) }
       let total = shares.reduce(0, +)
-      let weights = shares.map { Int(0.5 + $0 / total * Double(1 << precision)) }
+      let weights = shares.map { Int(0.5 + $0 / total * one) }
       return Taps(first: low, weights: weights)
     }
   }
+
+  private static let one = Double(1 << precision)
+
+  private static func triangle(_ x: Double) -> Double { max(0, 1 - abs(x)) }
 }
 
 /// Columns first, then rows; rounded to whole pixels after each.

@@ -1,0 +1,64 @@
+"""The Swift bindings, as a package: built, run where there is a Swift, and formatted as its formatter wants."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mlc.bindings.generate import LANGUAGES, generate
+from mlc.bundle.manifest import read_manifest
+from tests.bindings import exam
+
+pytestmark = pytest.mark.apps
+
+HERE = Path(__file__).parent / "swift"
+TOOLCHAIN = Path(__file__).parents[2] / "toolchains" / "swift.sh"
+_UNAVAILABLE = 77
+
+
+def swift(*arguments: str, cwd: Path) -> str:
+    done = subprocess.run([str(TOOLCHAIN), *arguments], cwd=cwd, capture_output=True, text=True)
+    if done.returncode == _UNAVAILABLE:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exam, and the package for it beside."""
+    folder = tmp_path_factory.mktemp("swift")
+    dist = exam.bundle(folder)
+    exam.write(folder, dist)
+    generate(read_manifest(dist), LANGUAGES["swift"], folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sat(generated: Path) -> Path:
+    """The folder of the exam after it was sat."""
+    package = generated / "exam"
+    shutil.copytree(HERE, package)
+    built = swift("swift", "build", "-c", "release", "-Xswiftc", "-warnings-as-errors", cwd=package)
+    assert "Compiling" in built or "Build complete" in built
+    swift(str(package / ".build" / "release" / "Exam"), str(generated), cwd=package)
+    return generated
+
+
+def test_pixels_are_pythons_to_the_last_bit(sat: Path) -> None:
+    assert exam.mark_pixels(sat) == 0
+
+
+def test_scores_and_golden_cases_are_judged_right(sat: Path) -> None:
+    exam.mark_answers(sat)
+
+
+def test_camera_frames_are_converted(sat: Path) -> None:
+    exam.mark_yuv(sat)
+
+
+def test_it_is_formatted(generated: Path) -> None:
+    assert swift("swift-format", "lint", "--strict", "--recursive", "swift", cwd=generated) == ""
