@@ -55,7 +55,7 @@ def build(config: BuildConfig, model: Any = None, watcher: Watcher | None = None
         )
         artifacts = {c.target: c.emission.path for c in candidates}
         cases = subject.references / golden.FOLDER
-        return bundle.write(report, artifacts, optimized.plan, cases)
+        return bundle.write(report, artifacts, optimized.plan, cases, config.bindings)
 
 
 def _optimize(stages: Stages, config: BuildConfig, subject: Subject) -> Optimized:

@@ -193,6 +193,14 @@ def build(
     max_accuracy_drop: MaxDrop = None,
     min_agreement: MinAgreement = None,
     max_size: MaxSize = None,
+    bindings: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LANGUAGES",
+            help="Also write app code: swift, kotlin, typescript, comma-separated.",
+            rich_help_panel=OUTPUT_PANEL,
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -234,6 +242,7 @@ def build(
         ios=ios,
         coreml_float32_ops=coreml_float32_ops,
         limits=_limits(max_accuracy_drop, min_agreement, max_size),
+        bindings=bindings,
         name=name,
         cache=not no_cache,
     )

@@ -6,12 +6,13 @@ import math
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from mlc import targets
+from mlc.bindings.generate import parse
 from mlc.convert.labels import read_labels
 from mlc.convert.network import Description
 from mlc.convert.preprocessing import Preprocessing
@@ -33,7 +34,7 @@ __all__ = ["BuildConfig", "DataConfig", "load", "read_options", "resolve"]
 FILE = "mlc.toml"
 
 # Files of every bundle: an artifact without a suffix cannot be called so.
-_TAKEN = {"manifest.json", "report.json", "plan.json", "build.log", "failed"}
+_TAKEN = {"manifest.json", "report.json", "plan.json", "build.log", "failed", "golden", "bindings"}
 
 # Fields of mlc.toml, and what they must be.
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -47,6 +48,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "recipe": (str,),
     "data": (str,),
     "golden": (int,),
+    "bindings": (str, list),
     "preprocessing": (dict,),
     "limits": (dict,),
     "coreml_float32_ops": (str, list),
@@ -87,6 +89,7 @@ class BuildConfig:
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] = ()
     options: Options = field(default_factory=Options)
+    bindings: tuple[str, ...] = ()  # languages of app code
     plan: Path | None = None  # a plan.json whose decisions are repeated
     explain: bool = False  # measure what each pass does to the outputs
     limits: Mapping[str, Limits] = field(default_factory=dict)  # by target
@@ -159,6 +162,7 @@ def resolve(
         preprocessing=_preprocessing(settings, flags),
         labels=read_labels(merged["labels"]) if "labels" in merged else (),
         options=_options(merged),
+        bindings=_bindings(merged.get("bindings", ()), names),
         plan=Path(merged["plan"]) if merged.get("plan") else None,
         explain=bool(merged.get("explain", False)),
         limits=Limits.per_target(
@@ -166,6 +170,17 @@ def resolve(
         ),
         cache=bool(merged.get("cache", True)),
     )
+
+
+def _bindings(languages: str | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    parsed = parse(languages if isinstance(languages, str) else ",".join(languages))
+    for language in parsed:
+        if not set(language.targets) & set(names):
+            raise UsageError(
+                f"{language.title} bindings need {' or '.join(language.targets)}.",
+                f"Add it to --targets {','.join(names)}.",
+            )
+    return tuple(language.name for language in parsed)
 
 
 def read_options(settings: Mapping[str, Any]) -> ReadOptions:
@@ -231,7 +246,7 @@ _SETTINGS = {
         for k in (Description, Preprocessing, DataConfig, ReadOptions, Options)
         for f in fields(k)
     ),
-    *("labels", "targets", "recipe", "plan", "explain", "limits", "cache"),
+    *("labels", "targets", "recipe", "bindings", "plan", "explain", "limits", "cache"),
 }
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+from mlc.bindings.generate import LANGUAGES, generate
 from mlc.bundle.golden import write_golden
 from mlc.bundle.manifest import MANIFEST, make_manifest, read_manifest
 from mlc.errors import MachineError, SourceError, UsageError
 from mlc.optimize.plan import Plan, write_plan
 from mlc.report.report import Report
 
-__all__ = ["FAILED", "PLAN", "REPORT", "Bundle"]
+__all__ = ["BINDINGS", "FAILED", "PLAN", "REPORT", "Bundle"]
 
 REPORT, PLAN, LOG, FAILED = "report.json", "plan.json", "build.log", "failed"
+BINDINGS = "bindings"
 
 
 class Bundle:
@@ -61,9 +63,15 @@ class Bundle:
         self.log.touch()
 
     def write(
-        self, report: Report, artifacts: Mapping[str, Path], plan: Plan, cases: Path | None = None
+        self,
+        report: Report,
+        artifacts: Mapping[str, Path],
+        plan: Plan,
+        cases: Path | None = None,
+        bindings: Sequence[str] = (),
     ) -> Report:
-        """Copy artifacts and golden `cases`, write plan, manifest and report, put the bundle in place.
+        """Copy artifacts and golden `cases`, write plan, manifest, report and the `bindings` in these
+        languages, put the bundle in place.
 
         Artifacts that failed go to `failed/`, where nobody ships them by accident.
         """
@@ -75,12 +83,19 @@ class Bundle:
                 _copy(source, self._aside / place)
                 row = replace(row, file=place.as_posix())
             rows.append(row)
-        report = replace(report, rows=tuple(rows))
+        languages = [LANGUAGES[name] for name in bindings]
+        usable = {row.target for row in rows if row.file and row.level != "failed"}
+        lacking = [language for language in languages if not usable & set(language.targets)]
+        notes = [f"No {x.title} bindings: {' and '.join(x.targets)} failed." for x in lacking]
+        report = replace(report, rows=tuple(rows), notes=(*report.notes, *notes))
         text = json.dumps(report.to_json(), indent=1, sort_keys=True, ensure_ascii=False)
         (self._aside / REPORT).write_text(text, encoding="utf-8")
         write_plan(plan, self._aside / PLAN)
         if cases is not None:
             write_golden(cases, report, self._aside)
+        for language in languages:
+            if language not in lacking:
+                generate(make_manifest(report, self._aside), language, self._aside / BINDINGS)
         manifest = make_manifest(report, self._aside)
         text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
         (self._aside / MANIFEST).write_text(text, encoding="utf-8")

@@ -5,8 +5,8 @@ A harness in the language reads `exam.json` and writes what its bindings make of
 * `pixels`: for each row, `N.fit` (bytes) and `N.tensor` (float32) beside the picture `N.rgba`;
 * `scores`, `golden`, `yuv`: in `answers.json`.
 
-The model of the golden cases is simple enough to be written again in each harness: a score is the mean of a
-channel of the tensor. A fault is added to what it answers, or made in its preprocessing.
+The model of the golden cases is simple enough to be written again in each harness: a score is the mean of
+a channel of the tensor. A fault is added to what it answers, or made in its preprocessing.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from mlc.bundle.write import Bundle
 from mlc.convert.network import Network
 from mlc.convert.preprocessing import Preprocessing
 from mlc.data.npz import open_npz
+from mlc.optimize.plan import Plan
+from mlc.optimize.recipe import FLOAT32
 from mlc.report.report import Report, Row
 from mlc.store import tree_digest
 from mlc.targets.target import Emission
@@ -31,6 +32,9 @@ from mlc.validate import golden
 from mlc.validate.evidence import Evidence, OutputError, Parity
 from mlc.validate.size import measure
 from tests import stand_ins
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 LABELS = ('a "quoted" $label', "zwei\\", "三")
 HOW = Preprocessing(
@@ -45,7 +49,7 @@ HOW = Preprocessing(
 
 @dataclass(frozen=True)
 class PixelCase:
-    picture: Image.Image
+    picture: Image
     height: int
     width: int
     how: Preprocessing
@@ -60,10 +64,11 @@ def pixel_cases() -> list[PixelCase]:
     """Up and down, all aspects, all rules and colours; some that are easily wrong, then random ones."""
     rng = np.random.default_rng(0)
 
-    def picture(width: int, height: int) -> Image.Image:
+    def picture(width: int, height: int) -> Image:
         # Noise on a gradient: resizing must weigh, and clip at both ends.
         ramp = np.linspace(-80, 335, width)[None, :, None] + rng.normal(0, 60, (height, width, 3))
-        return Image.fromarray(np.clip(ramp, 0, 255).astype(np.uint8))
+        noise: Image = stand_ins.picture(np.clip(ramp, 0, 255).astype(np.uint8))
+        return noise
 
     odd = [
         ((224, 224), (224, 224), "stretch", 1.0),  # nothing to resize
@@ -157,7 +162,8 @@ def bundle(folder: Path) -> Path:
         emission = Emission(path, "float32", "float32")
         rows.append(Row(target, "verified", emission, measure(path), tree_digest(path), evidence))
     with Bundle(folder / "dist") as made:
-        made.write(Report(subject, 1, "fp32", "rows", False, tuple(rows)), artifacts, cases)
+        report = Report(subject, 1, "fp32", "rows", False, tuple(rows))
+        made.write(report, artifacts, Plan(FLOAT32), cases)
     return folder / "dist"
 
 
@@ -171,10 +177,7 @@ def write(folder: Path, dist: Path) -> None:
         (folder / f"{k}.rgba").write_bytes(case.picture.convert("RGBA").tobytes())
         size = {"pictureWidth": case.picture.width, "pictureHeight": case.picture.height}
         rows.append({**size, "height": case.height, "width": case.width, **case.how.to_json()})
-    for png in (dist / "golden").glob("*.png"):
-        with Image.open(png) as image:
-            size = np.array(image.size, "<i4").tobytes()
-            png.with_suffix(".rgba").write_bytes(size + image.convert("RGBA").tobytes())
+    decode_golden(dist)
     y, u, v = yuv_planes()
     exam = {
         "pixels": rows,
@@ -184,6 +187,16 @@ def write(folder: Path, dist: Path) -> None:
         "yuv": {"width": 6, "height": 4, "y": y.tolist(), "u": u.tolist(), "v": v.tolist()},
     }
     (folder / "exam.json").write_text(json.dumps(exam))
+
+
+def decode_golden(dist: Path) -> None:
+    """Beside each golden PNG its pixels, for languages that have no decoder here: width, height, RGBA."""
+    from PIL import Image
+
+    for png in (dist / "golden").glob("*.png"):
+        with Image.open(png) as image:
+            size = np.array(image.size, "<i4").tobytes()
+            png.with_suffix(".rgba").write_bytes(size + image.convert("RGBA").tobytes())
 
 
 @dataclass(frozen=True)
@@ -233,6 +246,8 @@ def mark_answers(folder: Path) -> None:
 
 def mark_yuv(folder: Path) -> None:
     """Within one of Pillow's conversion, which rounds in fixed point; a quarter turn clockwise too."""
+    from PIL import Image
+
     y, u, v = yuv_planes()
     halves = [np.repeat(np.repeat(p, 2, axis=0), 2, axis=1) for p in (u, v)]
     frame = Image.merge("YCbCr", [Image.fromarray(p) for p in (y, *halves)])

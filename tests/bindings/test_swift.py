@@ -1,4 +1,4 @@
-"""The Swift bindings, as a package: built, run where there is a Swift, and formatted as its formatter wants."""
+"""The Swift bindings, as a package: built, run, and formatted as Swift's own formatter wants."""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ import pytest
 from mlc.bindings.generate import LANGUAGES, generate
 from mlc.bundle.manifest import read_manifest
 from mlc.targets.tfjs.node import find_node, packages
+from tests import networks
 from tests.bindings import exam
+from tests.command import mlc
 
 HERE = Path(__file__).parent / "typescript"
 OPTIONS = (
@@ -62,3 +64,24 @@ def test_it_passes_the_exam(compiled: Path) -> None:
     assert exam.mark_pixels(compiled) == 0
     exam.mark_answers(compiled)
     assert json.loads((compiled / "answers.json").read_text())["same"]
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_tfjs_passes_the_golden_cases_of_a_build(compiled: Path, tmp_path: Path) -> None:
+    source, dist = networks.save("cnn", tmp_path / "cnn.keras"), tmp_path / "dist"
+    done = mlc("build", source, "-t", "tfjs", "--color", "bgr", "--resize", "letterbox", "-o", dist)
+    assert done.code == 0, done.err
+    exam.decode_golden(dist)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(dist))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        said = run(compiled, "tfjs_harness.js", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    found = json.loads(said.splitlines()[-1])
+    assert [case["passed"] for case in found["results"]] == [True] * 3, found
+    assert {case["pixelError"] for case in found["results"]} == {0}
+    assert found["best"][0]["label"] == found["results"][0]["expected"]
+    assert (found["leaked"], found["left"]) == (0, 0)
