@@ -6,8 +6,8 @@ anything once values are bound to the variables of the program; the others (conv
 resizing, recurrence) are written here in numpy, from the documentation of MIL. What neither knows
 raises `NotImplementedError`.
 
-Modes are those of the evaluator: `float32` never rounds, `declared` rounds each result once to the type
-that the program declares for it.
+Each result is rounded once to the type that the program declares for it, as in the evaluator's mode
+`declared`. (coremltools' own arithmetic rounds to float16 too, so there is no other mode.)
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ KERNELS: dict[str, Callable[[Op], Any]] = {}
 def run(
     path: Path,
     feeds: Sequence[Mapping[str, Array]],
-    mode: str = "declared",
     tap: Callable[[str, Array], None] | None = None,
 ) -> list[dict[str, Array]]:
     """The outputs for each of the feeds. `tap` is shown every value, by its name in the program."""
@@ -39,8 +38,8 @@ def run(
     found = []
     for feed in feeds:
         for name, variable in main.inputs.items():
-            _bind(variable, np.asarray(feed[name], np.float32), mode)
-        _execute(main, mode, tap)
+            _bind(variable, np.asarray(feed[name], np.float32))
+        _execute(main, tap)
         found.append({v.name: np.asarray(v.val) for v in main.outputs})
     return found
 
@@ -62,7 +61,7 @@ class _Held:
     val: Any
 
 
-def _bind(variable: Any, value: Any, mode: str) -> None:
+def _bind(variable: Any, value: Any) -> None:
     """Give a variable its value: rounded as its declared type demands, then widened to float32."""
     if isinstance(value, list):  # MIL's list: its elements were rounded when they were computed
         variable._sym_val = _Held(value)
@@ -73,30 +72,29 @@ def _bind(variable: Any, value: Any, mode: str) -> None:
     declared = np.dtype(types.nptype_from_builtin(variable.dtype))
     if declared.kind == "f":
         with np.errstate(over="ignore"):
-            rounded = array.astype(declared) if mode == "declared" else array
-        array = rounded.astype(np.float32)
+            array = array.astype(declared).astype(np.float32)
     else:
         array = array.astype(declared)
     variable._sym_val = _Held(array if variable.shape else array.reshape(())[()])
 
 
-def _execute(block: Any, mode: str, tap: Callable[[str, Array], None] | None = None) -> None:
+def _execute(block: Any, tap: Callable[[str, Array], None] | None = None) -> None:
     for op in block.operations:
         if op.op_type == "const":
             if np.asarray(op.val.val).dtype.kind in "fiub":  # else a string
-                _bind(op.outputs[0], op.val.val, mode)
+                _bind(op.outputs[0], op.val.val)
             continue
-        for variable, value in zip(op.outputs, _results(op, mode), strict=True):
-            _bind(variable, value, mode)
+        for variable, value in zip(op.outputs, _results(op), strict=True):
+            _bind(variable, value)
             if tap is not None and not isinstance(value, list):
                 tap(variable.name, np.asarray(variable.val))
 
 
-def _results(op: Op, mode: str) -> list[Any]:
+def _results(op: Op) -> list[Any]:
     from coremltools.converters.mil.mil.operation import Operation
 
     if op.op_type == "while_loop":
-        return _loop(op, mode)
+        return _loop(op)
     if op.op_type.startswith("constexpr_"):
         found = op.materialized_val_inference()
     elif op.op_type in KERNELS:
@@ -108,18 +106,18 @@ def _results(op: Op, mode: str) -> list[Any]:
     return list(found) if isinstance(found, tuple | list) else [found]
 
 
-def _loop(op: Op, mode: str) -> list[Any]:
+def _loop(op: Op) -> list[Any]:
     condition, body = op.blocks
     values = [v.val for v in op.loop_vars]
     while True:
         for variable, value in zip(condition.inputs, values, strict=True):
             variable._sym_val = _Held(value)
-        _execute(condition, mode)
+        _execute(condition)
         if not condition.outputs[0].val:
             return values
         for variable, value in zip(body.inputs, values, strict=True):
             variable._sym_val = _Held(value)
-        _execute(body, mode)
+        _execute(body)
         values = [v.val for v in body.outputs]
 
 

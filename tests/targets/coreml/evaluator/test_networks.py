@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +11,11 @@ import pytest
 
 from mlc.convert.execute import Reference
 from mlc.convert.network import Network, TensorSpec
-from mlc.optimize.plan import Plan
-from mlc.optimize.recipe import named
-from mlc.targets.coreml import emit, evaluator
-from mlc.targets.target import Options
+from mlc.targets.coreml import evaluator
 from tests import networks
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Freeze = Callable[..., Network]
-
-
-@pytest.fixture(scope="module")
-def package(frozen: Freeze, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """The package of a network, made once."""
-
-    @cache
-    def make(name: str, recipe: str, ios: int = 17) -> Path:
-        path = tmp_path_factory.mktemp(name) / f"{recipe}.mlpackage"
-        emit(frozen(name), Plan(named(recipe)), None, Options(ios=ios), path)
-        return path
-
-    return make
 
 
 def data(spec: TensorSpec, rng: Any) -> Array:

@@ -113,7 +113,7 @@ class Patient:
             return "refused", error.message
         if evidence.reason:
             return "refused", evidence.reason
-        (worst,) = [c for c in evidence.checks if c.state != "passed"] or evidence.checks[-1:]
+        worst = ([c for c in evidence.checks if c.state != "passed"] or evidence.checks)[0]
         return worst.state, worst.detail
 
     def measured(self, path: Path) -> Effect | None:
