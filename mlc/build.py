@@ -117,7 +117,7 @@ def _emit_all(
 def _calibration(config: BuildConfig, subject: Subject) -> Calibration | None:
     """Samples to find the ranges of activations with; None where nobody gave data."""
     recipe = read_plan(config.plan).recipe if config.plan else config.recipe
-    if not recipe.integer_activations:
+    if not recipe.learns_from_samples:
         return None
     limit = config.data.calibration_samples
     if config.data.calibration:

@@ -190,3 +190,25 @@ def text() -> Any:
     scale = keras.initializers.RandomNormal(stddev=3.0)
     mood = layers.Dense(2, activation="softmax", kernel_initializer=scale, name="mood")(x)
     return keras.Model(tokens, mood, name="text")
+
+
+@network
+def uneven() -> Any:
+    """Channels that differ a thousandfold: one scale for a whole tensor cannot hold them."""
+    import keras
+    from keras import layers
+
+    image = keras.Input((16, 16, 3), name="image")
+    x = layers.Conv2D(16, 3, activation="relu", padding="same")(image)
+    x = layers.Conv2D(16, 3, activation="relu", padding="same")(x)
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(16, 3, activation="relu")(x))
+    model = keras.Model(image, layers.Dense(4, name="scores")(x), name="uneven")
+    rng = np.random.default_rng(1)
+    before = np.ones(3)
+    for layer in [one for one in model.layers if one.get_weights()]:
+        kernel, bias = layer.get_weights()
+        last = layer.name == "scores"
+        after = np.ones(len(bias)) if last else 10 ** rng.uniform(-1.5, 1.5, len(bias))
+        layer.set_weights([kernel / before[:, None] * after, bias * after])
+        before = after
+    return model

@@ -11,7 +11,7 @@ from mlc.convert.network import Network
 from mlc.errors import DataError
 from mlc.optimize.ranges import Estimator, Histogram
 
-__all__ = ["Samples", "calibrate"]
+__all__ = ["Samples", "calibrate", "channel_means"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # Yields the network's input tensors, one batch at a time; every call starts again from the first.
@@ -37,22 +37,46 @@ def calibrate(
     measure = _reduced(network, tensors, _both_ends)
     count = 0
     for feeds in samples():
-        found = measure(feeds)
+        found = np.array(measure(feeds)).reshape(-1, 2)
         ends[:, 0] = np.minimum(ends[:, 0], found[:, 0])
         ends[:, 1] = np.maximum(ends[:, 1], found[:, 1])
         count += 1
     if not count:
-        raise DataError("There are no samples to calibrate on.", "Check --data.")
+        raise _no_samples()
     counts = np.zeros((len(tensors), 0), np.int64)
     if estimator != "min-max":
         counts = np.zeros((len(tensors), _BINS), np.int64)
         measure = _reduced(network, tensors, lambda i, x: _counts(x, ends[i]))
         for feeds in samples():
-            counts += measure(feeds)
+            counts += np.array(measure(feeds))
     return {
         name: Histogram(float(low), float(high), row)
         for name, (low, high), row in zip(tensors, ends, counts, strict=True)
     }, count
+
+
+def channel_means(network: Network, tensors: Sequence[str], samples: Samples) -> dict[str, Array]:
+    """The mean of each channel (last axis) of each tensor over all samples: (channels,) by name.
+
+    Raises `DataError` where there is no sample.
+    """
+    import tensorflow as tf
+
+    def mean(_: int, tensor: Any) -> Any:
+        return tf.reduce_mean(tensor, axis=list(range(tensor.shape.rank - 1)))
+
+    measure = _reduced(network, tensors, mean)
+    found = [measure(feeds) for feeds in samples()]
+    if not found:
+        raise _no_samples()
+    return {
+        name: np.mean(rows, axis=0, dtype=np.float64)
+        for name, rows in zip(tensors, zip(*found, strict=True), strict=True)
+    }
+
+
+def _no_samples() -> DataError:
+    return DataError("There are no samples to calibrate on.", "Check --data.")
 
 
 def _both_ends(_: int, tensor: Any) -> Any:
@@ -72,24 +96,24 @@ def _counts(tensor: Any, ends: Array) -> Any:
 
 def _reduced(
     network: Network, tensors: Sequence[str], reduce: Callable[[int, Any], Any]
-) -> Callable[[Mapping[str, Array]], Array]:
-    """A function from input tensors to one row of numbers for each of `tensors`."""
+) -> Callable[[Mapping[str, Array]], list[Array]]:
+    """A function from input tensors to what `reduce` makes of each of `tensors`."""
     import tensorflow as tf
 
     graph_def = tf.compat.v1.GraphDef.FromString(network.graph)
 
-    def rows() -> Any:
-        found = tf.import_graph_def(
-            graph_def, return_elements=[f"{name}:0" for name in tensors], name=""
-        )
-        stacked = [reduce(i, tensor) for i, tensor in enumerate(found)]
-        return tf.stack(stacked, name="mlc_reduced")
+    def results() -> Any:
+        references = [name if ":" in name else f"{name}:0" for name in tensors]
+        found = tf.import_graph_def(graph_def, return_elements=references, name="")
+        return [tf.identity(reduce(i, t), f"mlc_reduced_{i}") for i, t in enumerate(found)]
 
-    wrapped = tf.compat.v1.wrap_function(rows, [])
-    function = wrapped.prune([f"{s.name}:0" for s in network.inputs], "mlc_reduced:0")
+    wrapped = tf.compat.v1.wrap_function(results, [])
+    function = wrapped.prune(
+        [f"{s.name}:0" for s in network.inputs], [f"mlc_reduced_{i}:0" for i in range(len(tensors))]
+    )
 
-    def measure(feeds: Mapping[str, Array]) -> Array:
+    def measure(feeds: Mapping[str, Array]) -> list[Array]:
         fed = [tf.constant(feeds[s.name], dtype=s.dtype) for s in network.inputs]
-        return np.asarray(function(*fed))
+        return [np.asarray(result) for result in function(*fed)]
 
     return measure

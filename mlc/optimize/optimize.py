@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mlc.convert.execute import Reference
 from mlc.convert.graph import Program
 from mlc.convert.network import Network
 from mlc.errors import UsageError
@@ -19,8 +16,12 @@ from mlc.optimize.passes import PIPELINE
 from mlc.optimize.plan import Plan
 from mlc.optimize.ranges import Estimator
 from mlc.optimize.recipe import Recipe
+from mlc.optimize.tune import Outputs, corrected, equalized, few, outputs, signal_to_noise
 
 __all__ = ["Optimized", "Request", "Step", "make_plan", "optimize", "simplify"]
+
+
+_WORTHWHILE = 3.0  # dB that a pass must add to be kept: less is the luck of the samples
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,15 @@ class Step:
     """What one pass did: ops (constants not counted) before and after.
 
     `change` is the largest difference of any output value from the network as it was read, relative to
-    the span of that output; None where it was not measured.
+    the span of that output; None where it was not measured. `gain` is what a pass that is kept only where
+    it helps adds to the SQNR of the simulated plan, in dB.
     """
 
     name: str
     before: int
     after: int
     change: float | None = None
+    gain: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ def optimize(folder: Path, network: Network, request: Request) -> tuple[Plan, tu
     simpler, steps = simplify(network, request.explain_on)
     plan = request.plan or make_plan(simpler, request)
     check_plan(plan, simpler)
-    simpler.save(folder)
-    return plan, steps
+    tuned, plan, more = _tune(simpler, plan, request)
+    tuned.save(folder)
+    return plan, (*steps, *more)
 
 
 def simplify(
@@ -79,7 +83,7 @@ def simplify(
     """
     program = Program.of(network)
     feeds = list(explained()) if explained else []
-    original = _outputs(network, feeds)
+    original = outputs(network, feeds) if feeds else []
     steps = []
     for rewrite in PIPELINE:
         before = _count(program)
@@ -87,7 +91,7 @@ def simplify(
         change = None
         if feeds:
             result = program.network(network)
-            change = _change(original, _outputs(result, feeds))
+            change = _change(original, outputs(result, feeds))
         steps.append(Step(rewrite.__name__, before, _count(program), change))
     return program.network(network), tuple(steps)
 
@@ -117,16 +121,43 @@ def check_plan(plan: Plan, network: Network) -> None:
         )
 
 
+def _tune(network: Network, plan: Plan, request: Request) -> tuple[Network, Plan, tuple[Step, ...]]:
+    """Try the passes that may help this plan; a plan that is repeated says which ones did."""
+    if request.samples is None or not plan.weights:
+        return network, plan, ()
+    chosen: list[str] = []
+    steps: list[Step] = []
+    samples = few(request.samples)
+    original = outputs(network, samples())
+
+    def keep(name: str, tried: Network, tried_plan: Plan) -> bool:
+        now = signal_to_noise(network, plan, original, samples)
+        then = signal_to_noise(tried, tried_plan, original, samples)
+        helps = name in plan.passes if request.plan else then > now + _WORTHWHILE
+        if helps:
+            count = _count(Program.of(tried))
+            change = _change(original, outputs(tried, samples()))
+            steps.append(Step(name, count, count, change, gain=then - now))
+            chosen.append(name)
+        return helps
+
+    linear = any(w.scheme == "linear" for w in plan.weights)
+    if plan.calibrated or linear:
+        tried = equalized(network, samples)
+        if tried.graph != network.graph:
+            again = request.plan or make_plan(tried, replace(request, samples=samples))
+            if keep("equalize", tried, again):
+                network = tried
+                plan = request.plan or make_plan(network, request)
+    if any(w.scheme == "linear" and w.bits < 8 for w in plan.weights):
+        tried = corrected(network, plan, samples)
+        if keep("correct_bias", tried, plan):
+            network = tried
+    return network, replace(plan, passes=tuple(chosen)), tuple(steps)
+
+
 def _count(program: Program) -> int:
     return sum(node.op != "Const" for body in program.bodies() for node in body.nodes.values())
-
-
-Outputs = Sequence[Mapping[str, np.ndarray[Any, Any]]]
-
-
-def _outputs(network: Network, feeds: Sequence[Mapping[str, Any]]) -> Outputs:
-    reference = Reference(network) if feeds else None
-    return [reference.run(f) for f in feeds] if reference else []
 
 
 def _change(original: Outputs, now: Outputs) -> float:

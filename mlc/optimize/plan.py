@@ -60,13 +60,15 @@ class Plan:
     """Everything that a target needs to know to write the network as the recipe asks.
 
     Names are those of the optimized network. `ranges` says how activations were calibrated, on how many
-    samples; empty where they are not integers.
+    samples; empty where they are not integers. `passes` names the passes that were kept because they help
+    this plan.
     """
 
     recipe: Recipe
     weights: tuple[Weight, ...] = ()
     activations: tuple[Activation, ...] = ()
     ranges: str = ""
+    passes: tuple[str, ...] = ()
 
     @cached_property
     def weight(self) -> Mapping[str, Weight]:
@@ -115,7 +117,7 @@ def _to_json(plan: Plan) -> str:
 
     return (
         f'{{\n "format": {FORMAT},\n "recipe": {json.dumps(plan.recipe.name)},\n'
-        f' "ranges": {json.dumps(plan.ranges)},\n'
+        f' "ranges": {json.dumps(plan.ranges)},\n "passes": {json.dumps(plan.passes)},\n'
         f' "weights": {lines(plan.weights)},\n "activations": {lines(plan.activations)}\n}}\n'
     )
 
@@ -142,6 +144,7 @@ def read_plan(path: Path) -> Plan:
             weights=tuple(Weight(**_tuples(row)) for row in stored["weights"]),
             activations=tuple(Activation(**row) for row in stored["activations"]),
             ranges=stored["ranges"],
+            passes=tuple(stored["passes"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(

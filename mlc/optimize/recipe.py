@@ -63,6 +63,11 @@ class Recipe:
         """Whether activations are asked to be integers, which needs their ranges."""
         return self.activations.startswith("int")
 
+    @property
+    def learns_from_samples(self) -> bool:
+        """Whether data make the plan better: ranges of activations, biases of coarse weights."""
+        return self.integer_activations or self.weight_bits < 8
+
 
 def named(name: str) -> Recipe:
     """The recipe of that name; raises `UsageError` for one that breaks the rule."""

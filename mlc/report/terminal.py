@@ -108,7 +108,7 @@ def print_report(report: Report, console: Console) -> None:
             console.print(Text(f"  {label}{line}", style=style), soft_wrap=True)
     for note in report.notes:
         console.print(Text(f"  {note}", style="yellow"), soft_wrap=True)
-    if any(step.change is not None for step in report.steps):
+    if any(step.change is not None for step in report.steps[:1]):
         console.print(_passes(report))
     if report.bundle:
         console.print(f"\nbundle: {escape(report.bundle)}", highlight=False, soft_wrap=True)
@@ -117,11 +117,12 @@ def print_report(report: Report, console: Console) -> None:
 def _passes(report: Report) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("pass", no_wrap=True)
-    for column in ("ops before", "after", "change of output"):
+    for column in ("ops before", "after", "change of output", "SQNR gained"):
         table.add_column(column, justify="right", no_wrap=True)
     for step in report.steps:
+        gain = "" if step.gain is None else f"{step.gain:+.1f} dB"
         change = "—" if step.change is None else f"{step.change:.1e}"
-        table.add_row(step.name.replace("_", " "), str(step.before), str(step.after), change)
+        table.add_row(step.name.replace("_", " "), str(step.before), str(step.after), change, gain)
     return table
 
 

@@ -26,7 +26,6 @@ def fold_input_scale(program: Program) -> None:
         for op in linears(body):
             while _absorb(body, op.node.name):
                 pass
-        body.prune()
 
 
 def _absorb(body: Body, name: str) -> bool:
@@ -48,6 +47,7 @@ def _absorb(body: Body, name: str) -> bool:
     if shifts:
         _add_bias(body, op, change, weights)
     scale_inputs(body, op, np.broadcast_to(change.scale, weights.shape[op.input_axis]))
+    body.prune()
     return True
 
 

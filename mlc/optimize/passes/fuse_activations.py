@@ -15,6 +15,7 @@ def fuse_activations(program: Program) -> None:
     ::
 
         Before:  x ─► Maximum(·, 0) ─► Minimum(·, 6) ─► y        x ─► Maximum(·, 0) ─► y
+                 x ─► Minimum(·, 6) ─► Maximum(·, 0) ─► y
                  x ─► Relu ─► Minimum(·, 6) ─► y
                  x ─► ClipByValue(0, 6) ─► y
 
@@ -31,30 +32,33 @@ def fuse_activations(program: Program) -> None:
 
 def _rename(body: Body, node: Any) -> None:
     if node.op == "ClipByValue":
-        low, high = body.value(node.input[1]), body.value(node.input[2])
-        if _is(low, 0) and _is(high, 6):
+        if _is(body.value(node.input[1]), 0) and _is(body.value(node.input[2]), 6):
             body.become(node, "Relu6", [node.input[0]])
-    elif node.op == "Maximum":
-        x, bound = _bounded(body, node)
-        if x is not None and _is(bound, 0):
-            body.become(node, "Relu", [x])
-    elif node.op == "Minimum":
-        x, bound = _bounded(body, node)
-        if x is None or not _is(bound, 6) or ":" in x:
-            return
-        before = body.nodes[x]
-        if before.op == "Relu":
-            body.become(node, "Relu6", [before.input[0]])
+        return
+    x = _clipped(body, node, "Maximum", 0)
+    if x is not None:
+        body.become(node, "Relu", [x])
+    # Either bound may come first.
+    if node.op == "Relu":
+        x = _clipped(body, body.producer(node.input[0]), "Minimum", 6)
+    else:
+        x = _clipped(body, node, "Minimum", 6)
+        before = body.producer(x) if x is not None else None
+        x = before.input[0] if before is not None and before.op == "Relu" else None
+    if x is not None:
+        body.become(node, "Relu6", [x])
 
 
-def _bounded(body: Body, node: Any) -> tuple[str | None, Any]:
-    """The tensor and the constant of a Minimum or Maximum."""
+def _clipped(body: Body, node: Any, op: str, bound: float) -> str | None:
+    """The tensor that `op` bounds by `bound`, or None if the node does not do that."""
+    if node.op != op:
+        return None
     values = [body.value(i) for i in node.input]
     if (values[0] is None) == (values[1] is None):
-        return None, None
-    x = node.input[0] if values[0] is None else node.input[1]
+        return None
+    x, value = (node.input[0], values[1]) if values[0] is None else (node.input[1], values[0])
     same = body.shape(x) == body.shape(node.name)
-    return (x if same else None), (values[1] if values[0] is None else values[0])
+    return str(x) if same and _is(value, bound) else None
 
 
 def _is(value: Any, number: float) -> bool:
