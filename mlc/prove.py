@@ -168,7 +168,27 @@ def prove_all(
         else:
             proofs[candidate] = future.result().value
     times = _times(stages, subject, [c for c in candidates if proofs[c].timed])
-    return [_row(c, proofs[c], times.get(c.target), limits[c.target]) for c in candidates]
+    mutual = _mutual({c.target: proofs[c].answers for c in candidates})
+    return [
+        _row(c, proofs[c], times.get(c.target), mutual[c.target], limits[c.target])
+        for c in candidates
+    ]
+
+
+def _mutual(answers: Mapping[str, Sequence[int]]) -> dict[str, dict[str, float]]:
+    """How often each pair of artifacts gives the same answer; of those that were run and classify."""
+
+    def agreement(one: Sequence[int], other: Sequence[int]) -> float:
+        return sum(a == b for a, b in zip(one, other, strict=True)) / len(one)
+
+    return {
+        target: {
+            other: agreement(own, theirs)
+            for other, theirs in answers.items()
+            if own and theirs and other != target
+        }
+        for target, own in answers.items()
+    }
 
 
 def _times(
@@ -192,9 +212,15 @@ def _times(
     return times
 
 
-def _row(candidate: Candidate, proof: Proof, latency: Latency | None, limits: Limits) -> Row:
+def _row(
+    candidate: Candidate,
+    proof: Proof,
+    latency: Latency | None,
+    mutual: Mapping[str, float],
+    limits: Limits,
+) -> Row:
     checks = (*proof.evidence.checks, *gate.check(limits, proof.evidence, proof.size.raw))
-    evidence = replace(proof.evidence, checks=checks, latency=latency)
+    evidence = replace(proof.evidence, checks=checks, latency=latency, mutual=mutual)
     return Row(
         candidate.target,
         _level(evidence),

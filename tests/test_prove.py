@@ -168,3 +168,11 @@ def test_timing_that_fails_costs_only_the_time(subject: Subject, tmp_path: Path)
 def test_what_cannot_be_timed_is_not(subject: Subject, tmp_path: Path) -> None:
     untimed = replace(GOOD, timed=False)
     assert proven(subject, tmp_path, Limits(), prove=untimed).evidence.latency is None
+
+
+def test_artifacts_are_compared_with_each_other() -> None:
+    answers = {"tflite": (1, 2, 3, 4), "onnx": (1, 2, 3, 5), "tfjs": (1, 2, 0, 5), "coreml": ()}
+    mutual = prove._mutual(answers)
+    assert mutual["tflite"] == {"onnx": 0.75, "tfjs": 0.5}
+    assert mutual["onnx"] == {"tflite": 0.75, "tfjs": 0.75}
+    assert mutual["coreml"] == {}, "it could not be run, or is no classifier"

@@ -15,7 +15,7 @@ from mlc.report.report import Level, Report, Row
 __all__ = ["Progress", "print_report", "size_text", "wide_console"]
 
 # The table is not squeezed into less: a narrow terminal folds it, a file or CI log shows it whole.
-_TABLE_WIDTH = 104
+_TABLE_WIDTH = 112
 
 _STYLE: dict[Level, str] = {
     "verified": "green",
@@ -140,16 +140,28 @@ def _table(report: Report) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("target", no_wrap=True)
     table.add_column("precision", no_wrap=True)
-    figures = ["size", "gzip", "×src", "agree", "top-1", "max err", "SQNR", "latency"]
-    for column in figures if accuracy else [f for f in figures if f != "top-1"]:
-        table.add_column(column, justify="right", no_wrap=True)
+    mutual = any(row.evidence.mutual for row in report.rows)
+    left_out = {"top-1": not accuracy, "mutual": not mutual}
+    for column in (
+        "size",
+        "gzip",
+        "×src",
+        "agree",
+        "mutual",
+        "top-1",
+        "max err",
+        "SQNR",
+        "latency",
+    ):
+        if not left_out.get(column):
+            table.add_column(column, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for row in report.rows:
-        table.add_row(*_cells(row, report, accuracy))
+        table.add_row(*_cells(row, report, accuracy, mutual))
     return table
 
 
-def _cells(row: Row, report: Report, with_accuracy: bool) -> list[str | Text]:
+def _cells(row: Row, report: Report, with_accuracy: bool, with_mutual: bool) -> list[str | Text]:
     size, evidence = row.size, row.evidence
     parity = evidence.parity
     cells: list[str | Text] = [row.target, row.precision]
@@ -158,6 +170,9 @@ def _cells(row: Row, report: Report, with_accuracy: bool) -> list[str | Text]:
     cells.append(f"{size.raw / report.source_bytes:.2f}" if size else "—")
     agreement = parity.agreement if parity else None
     cells.append("—" if agreement is None else f"{agreement:.1%}")
+    if with_mutual:
+        others = evidence.mutual.values()
+        cells.append(f"{min(others):.1%}" if others else "—")
     if with_accuracy:
         cells.append(f"{evidence.accuracy.artifact:.1%}" if evidence.accuracy else "—")
     cells.append(f"{parity.worst.max_absolute:.1e}" if parity else "—")

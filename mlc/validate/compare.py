@@ -36,6 +36,7 @@ class Comparison:
     accuracy: Accuracy | None
     finite: bool  # the artifact yields no NaN or infinity where the network yields none
     variation: float  # how much the network's own outputs change over the samples, 0..1
+    answers: tuple[int, ...] = ()  # the artifact's top-1 class of each sample, of classifiers
 
 
 @dataclass
@@ -117,6 +118,7 @@ def compare(runtime: Runtime, network: Network, dataset: Dataset, references: Pa
     sums = {spec.name: _Sums() for spec in network.outputs}
     classifies = network.is_classifier or (dataset.labelled and _has_scores(network))
     samples = agreed = original_right = artifact_right = labelled = 0
+    given: list[int] = []
     fed = (references / _FED).read_text().split()
     for batch, digest, expected in zip_longest(
         batches(dataset, network), fed, recorded(references)
@@ -139,6 +141,7 @@ def compare(runtime: Runtime, network: Network, dataset: Dataset, references: Pa
             got = reshaped(results[to_result[output.name]], expected[output.name], output)
             artifact = answers(got[:real])
             agreed += int((original == artifact).sum())
+            given += artifact.astype(int).tolist()
             for label, o, a in zip(labels, original, artifact, strict=True):
                 if label is not None:
                     labelled += 1
@@ -155,6 +158,7 @@ def compare(runtime: Runtime, network: Network, dataset: Dataset, references: Pa
         accuracy,
         all(s.finite for s in sums.values()),
         max(s.variation for s in sums.values()) if samples > 1 else 0.0,
+        tuple(given),
     )
 
 

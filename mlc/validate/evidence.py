@@ -102,6 +102,7 @@ class Golden:
 class Evidence:
     """All that is known of one artifact.
 
+    `mutual` is the share of samples with the same top-1 class as each other artifact, by target.
     `failure` says why it could not be written or crashed; `reason` why it is *not verified*.
     """
 
@@ -110,6 +111,7 @@ class Evidence:
     accuracy: Accuracy | None = None
     latency: Latency | None = None
     golden: Golden | None = None
+    mutual: Mapping[str, float] = field(default_factory=dict)
     checks: tuple[Check, ...] = field(default=())
     failure: str = ""
     reason: str = ""

@@ -28,11 +28,15 @@ _EXAMINED = 4  # batches: enough to see overflows that are usual, few enough for
 
 @dataclass(frozen=True)
 class Proof:
-    """Evidence of one artifact, its size, and whether a time of it would say anything."""
+    """Evidence of one artifact, its size, and whether a time of it would say anything.
+
+    `answers` are its top-1 classes, sample by sample, to compare artifacts with each other.
+    """
 
     evidence: Evidence
     size: Size
     timed: bool
+    answers: tuple[int, ...] = ()
 
 
 def reference(folder: Path, network: Network, dataset: Dataset, cases: int) -> int:
@@ -71,7 +75,7 @@ def prove(
         findings = targets.examine(target, emission.path, samples)
         checks = (Check(f.name, f.state, f.detail, f.warnings, f.figures) for f in findings)
         evidence = replace(evidence, checks=(*evidence.checks, *checks))
-        return Proof(evidence, size, runtime.timed)
+        return Proof(evidence, size, runtime.timed, comparison.answers)
     except UnverifiableError as error:
         return Proof(Evidence(reason=str(error)), size, timed=False)
 
