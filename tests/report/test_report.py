@@ -150,7 +150,7 @@ def test_without_labels_there_is_no_column_for_them() -> None:
 
 def test_a_narrow_file_or_log_shows_the_whole_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
-    assert wide_console().width == 104
+    assert wide_console().width == 112
     assert "…" not in printed(report(GOOD, FAILED, UNPROVEN, BROKEN))
     monkeypatch.setenv("COLUMNS", "150")
     assert wide_console().width == 150
