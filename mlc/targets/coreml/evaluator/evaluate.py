@@ -11,17 +11,16 @@ import numpy as np
 
 from mlc.convert.network import TensorSpec
 from mlc.errors import DataError, UnverifiableError
+from mlc.targets.coreml.evaluator.layout import laid_out
 from mlc.targets.coreml.evaluator.lowering import Graph, Mode, carrier, lower
 from mlc.targets.coreml.evaluator.meters import Measurement, Meters
-from mlc.targets.coreml.evaluator.program import Program, Type, load
+from mlc.targets.coreml.evaluator.program import Program, Type, Value, load
+from mlc.targets.coreml.evaluator.session import open_session, run
 from mlc.targets.target import Arrays
 
 __all__ = ["Evaluator", "Image"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-# The number of threads changes how sums are split, so it is fixed; see `_session`.
-THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,9 @@ class Evaluator:
         every float comes as float32.
         """
         if self._running is None:
-            self._running = self._open([(onnx, type_) for _, onnx, type_ in self._outputs])
-        found = _run(self._running, self._feeds(feeds))
+            outputs = [(onnx, type_) for _, onnx, type_ in self._outputs]
+            self._running = open_session(laid_out(self._model(self._graph, outputs)))
+        found = run(self._running, self._feeds(feeds))
         return {
             name: _declared(name, array, type_)
             for (name, _, type_), array in zip(self._outputs, found, strict=True)
@@ -94,11 +94,18 @@ class Evaluator:
 
         float16 values come as float32 arrays: in the mode `float32` they hold more than float16 can.
         """
-        traced = self._graph.traced
-        wanted = list(dict.fromkeys(traced.values()))
         if self._tracing is None:
-            self._tracing = self._open(wanted)
-        found = dict(zip(wanted, _run(self._tracing, self._feeds(feeds)), strict=True))
+            traced: dict[str, tuple[str, Type]] = {}
+
+            def watch(graph: Graph, value: Value, name: str, unrounded: str) -> str:
+                traced[value.name] = (name, value.type)
+                return name
+
+            graph = lower(self._program, self.mode, watch)
+            wanted = list(dict.fromkeys(traced.values()))
+            self._tracing = traced, wanted, open_session(self._model(graph, wanted))
+        traced, wanted, session = self._tracing
+        found = dict(zip(wanted, run(session, self._feeds(feeds)), strict=True))
         return {name: found[key] for name, key in traced.items()}
 
     def measure(self, feeds: Arrays) -> Measurement:
@@ -111,9 +118,9 @@ class Evaluator:
             graph = lower(self._program, self.mode, watch=meters)
             figures = [(name, Type("float32")) for name in meters.results(graph)]
             outputs = [(onnx, type_) for _, onnx, type_ in _outputs(self._program, graph)]
-            self._measuring = meters, self._open([*figures, *outputs], graph)
+            self._measuring = meters, open_session(self._model(graph, [*figures, *outputs]))
         meters, session = self._measuring
-        found = _run(session, self._feeds(feeds))
+        found = run(session, self._feeds(feeds))
         count = len(found) - len(self._outputs)
         results = {
             name: _declared(name, array, type_)
@@ -129,12 +136,10 @@ class Evaluator:
         """Whether a result comes as float32 although the program declares another float type."""
         return self.mode == "float32" and type_.is_float
 
-    def _open(self, wanted: Sequence[tuple[str, Type]], graph: Graph | None = None) -> Any:
-        return _session(
-            (graph or self._graph).model(
-                [(value.name, value.type) for value in self._program.block.inputs],
-                [(name, carrier(type_.dtype)) for name, type_ in wanted],
-            )
+    def _model(self, graph: Graph, wanted: Sequence[tuple[str, Type]]) -> Any:
+        return graph.model(
+            [(value.name, value.type) for value in self._program.block.inputs],
+            [(name, carrier(type_.dtype)) for name, type_ in wanted],
         )
 
     def _feeds(self, feeds: Arrays) -> dict[str, Array]:
@@ -176,75 +181,6 @@ class Evaluator:
             with np.errstate(over="ignore"):
                 array = array.astype(np.float16)
         return np.asarray(array, dtype=carrier(type_.dtype), order="C")
-
-
-# Optimizations of onnxruntime that put another formula in the place of ours: its LayerNormalization
-# takes the variance as E[x²] - E[x]², which cancels where the mean is large.
-_DISABLED = [
-    "LayerNormFusion",
-    "LayerNormFusionL1",
-    "LayerNormFusionL2",
-    "SimplifiedLayerNormFusion",
-    "SkipLayerNormFusion",
-    "BiasSkipLayerNormFusion",
-    "EmbedLayerNormFusion",
-    "GeluFusion",
-    "GeluFusionL1",
-    "GeluFusionL2",
-    "BiasGeluFusion",
-    "FastGeluFusion",
-    "GeluApproximation",
-    "QuickGeluFusion",
-    "BiasSoftmaxFusion",
-    "AttentionFusion",
-]
-
-
-def _session(model: Any) -> Any:
-    """An onnxruntime session that gives the same numbers every time on a machine.
-
-    All levels of optimization do that with a fixed number of threads; the highest is twice as fast for
-    convolutions. None removes a rounding (a pair of casts, to float16 and back): the tests check it.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # failures come as exceptions
-    options.use_deterministic_compute = True
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    try:
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(),
-            options,
-            providers=["CPUExecutionProvider"],
-            disabled_optimizers=_DISABLED,
-        )
-    except _failures() as error:
-        raise UnverifiableError(f"The lowered program is not valid: {error}") from error
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises when it refuses a model or a kernel fails. It has no common base class."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
-
-    return (
-        errors.Fail,
-        errors.InvalidArgument,
-        errors.InvalidGraph,
-        errors.NotImplemented,
-        errors.RuntimeException,
-    )
-
-
-def _run(session: Any, feeds: Mapping[str, Array]) -> list[Array]:
-    """Run; a failure of a kernel names the op and is no verdict on the numbers."""
-    wanted = {i.name for i in session.get_inputs()}
-    try:
-        return list(session.run(None, {n: a for n, a in feeds.items() if n in wanted}))
-    except _failures() as error:
-        raise UnverifiableError(f"The program cannot be executed on these data: {error}") from error
 
 
 def _outputs(program: Program, graph: Graph) -> list[tuple[str, str, Type]]:

@@ -62,13 +62,15 @@ class Rule:
     """How one kind of op is lowered.
 
     `optional` maps each optional parameter to its default as MIL documents it; None where the default
-    depends on the other parameters, or is "absent". `exact` says that the results need no rounding.
+    depends on the other parameters, or is "absent". `exact` says that the results need no rounding, and
+    `commutes` that rounding before gives the same as rounding after: a limit that float16 has.
     """
 
     kind: str
     required: tuple[str, ...]
     optional: Mapping[str, Any]
     exact: bool
+    commutes: bool
     lower: Lower
 
     @property
@@ -81,14 +83,14 @@ REGISTRY: dict[str, Rule] = {}
 
 
 def lowers(
-    kind: str, *required: str, exact: bool = False, **optional: Any
+    kind: str, *required: str, exact: bool = False, commutes: bool = False, **optional: Any
 ) -> Callable[[Lower], Lower]:
     """Register a lowering: `@lowers("gather", "x", "indices", axis=0, batch_dims=0)`."""
 
     def register(lower: Lower) -> Lower:
         if kind in REGISTRY:
             raise ValueError(f"{kind} has two lowerings")
-        REGISTRY[kind] = Rule(kind, required, optional, exact, lower)
+        REGISTRY[kind] = Rule(kind, required, optional, exact, commutes, lower)
         return lower
 
     return register
@@ -268,7 +270,7 @@ class Graph:
         self._watch = watch
         self.labels: tuple[str, ...] = ()  # of a classifier
         self.lists_grow = False  # whether any list may be written beyond its end
-        self.traced: dict[str, tuple[str, Type]] = {}  # MIL name -> ONNX name, declared type
+        self.late: frozenset[Value] = frozenset()  # values that are rounded after the next op
         self._nodes: list[Any] = []
         self._initializers: dict[str, Array] = {}
         self._names: dict[Value, str] = {}
@@ -346,13 +348,10 @@ class Graph:
         self._names[value] = name
 
     def bind(self, value: Value, name: str, unrounded: str = "") -> None:
-        """The same for a value of the program, which is watched and traced if it is outside of loops."""
-        watched = self._watch and not self._depth and value.type.container == "tensor"
-        if self._watch and watched:
+        """The same for a value of the program, which is watched if it is outside of loops."""
+        if self._watch and not self._depth and value.type.container == "tensor":
             name = self._watch(self, value, name, unrounded or name)
         self.carry(value, name)
-        if not self._depth and value.type.container == "tensor":
-            self.traced[value.name] = (name, value.type)
 
     def rounded(self, name: str) -> str:
         """Round to float16 and widen again: one rounding, ties to even, overflow to infinity."""
@@ -376,12 +375,13 @@ class Graph:
         call.finish()
         names = [found] if isinstance(found, str) else list(found)
         for value, name in zip(op.outputs, names, strict=True):
-            self.bind(value, self._as_declared(rule, value, name), unrounded=name)
+            self.bind(value, self._as_declared(op, rule, value, name), unrounded=name)
         self._label = label
 
-    def _as_declared(self, rule: Rule, value: Value, name: str) -> str:
+    def _as_declared(self, op: Op, rule: Rule, value: Value, name: str) -> str:
         """Round a fresh result to the type that MIL declares for it."""
-        if rule.exact or value.type.container != "tensor":
+        exact = rule.exact and not any(v in self.late for vs in op.parameters.values() for v in vs)
+        if exact or value in self.late or value.type.container != "tensor":
             return name
         if value.type.dtype == "float16":
             return self.rounded(name) if self.mode == "declared" else name
@@ -462,6 +462,8 @@ def lower(program: Program, mode: Mode, watch: Watch | None = None) -> Graph:
     from mlc.targets.coreml.evaluator import ops  # noqa: F401  (registers all lowerings)
 
     graph = Graph(mode, program.ios, watch)
+    if watch is None and mode == "declared":
+        graph.late = _late(program.block)
     graph.lists_grow = any(_grows(op) for op in program.block.walk() if op.kind == "make_list")
     for value in program.block.inputs:
         if value.type.container != "tensor":
@@ -477,3 +479,26 @@ def _grows(op: Op) -> bool:
     """Whether a `make_list` makes a list of dynamic length: unless it says no."""
     given = op.parameters.get("dynamic_length")
     return given is None or bool(given[0].constant)
+
+
+def _late(block: Block) -> frozenset[Value]:
+    """The values whose only reader is an op that commutes with rounding.
+
+    Rounded after it they give the same, and onnxruntime can fuse it with the op before, as it cannot
+    across a rounding: a convolution with its relu.
+    """
+    rules = {op: REGISTRY[op.kind] for op in block.walk() if op.kind in REGISTRY}
+    returned = {v for b in (block, *(b for op in rules for b in op.blocks)) for v in b.outputs}
+    readers: dict[Value, list[Op]] = {}
+    for op in rules:
+        for value in (v for values in op.parameters.values() for v in values):
+            readers.setdefault(value, []).append(op)
+    return frozenset(
+        value
+        for value, ops in readers.items()
+        if value.op in rules
+        and not rules[value.op].exact
+        and value not in returned
+        and len(ops) == 1
+        and rules[ops[0]].commutes
+    )

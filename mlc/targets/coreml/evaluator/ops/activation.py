@@ -11,13 +11,13 @@ from mlc.targets.coreml.evaluator.lowering import Call, Graph, lowers
 __all__: list[str] = []
 
 
-@lowers("relu", "x", exact=True)
+@lowers("relu", "x", exact=True, commutes=True)
 def relu(graph: Graph, op: Call) -> str:
     """max(x, 0)."""
     return graph.node("Relu", op.tensor("x"))
 
 
-@lowers("relu6", "x", exact=True)
+@lowers("relu6", "x", exact=True, commutes=True)
 def relu6(graph: Graph, op: Call) -> str:
     """min(max(x, 0), 6)."""
     return graph.node(
