@@ -10,14 +10,18 @@ from typing import Any, cast
 from mlc import targets
 from mlc.bundle.manifest import MANIFEST, read_manifest
 from mlc.config import BuildConfig
+from mlc.convert.metadata import facts
+from mlc.convert.network import Description, Network, Provenance
 from mlc.convert.preprocessing import Preprocessing
 from mlc.errors import SourceError
 from mlc.optimize.recipe import Precision
 from mlc.prove import Candidate, open_stages, prove_all, read_subject
-from mlc.report.report import Report
+from mlc.report.report import Report, Row
 from mlc.stages import Silent, Watcher
 from mlc.store import tree_digest
 from mlc.targets.target import Emission
+from mlc.validate.declared import check_declared
+from mlc.validate.evidence import Check
 from mlc.validate.gate import Limits
 
 __all__ = ["validate"]
@@ -29,8 +33,11 @@ def validate(artifact: Path, config: BuildConfig, watcher: Watcher | None = None
     Raises `SourceError` for what is no artifact, and for a bundle whose files were changed.
     """
     candidates = find_candidates(artifact)
+    declared: dict[str, Any] | None = None
     if (artifact / MANIFEST).is_file():
-        config = _as_built(config, read_manifest(artifact))
+        manifest = read_manifest(artifact)
+        config = _as_built(config, manifest)
+        declared = _declared(manifest)
     limits = {c.target: config.limits.get(c.target, Limits()) for c in candidates}
     with TemporaryDirectory(prefix="mlc-") as folder:
         log = Path(folder) / "validate.log"
@@ -45,7 +52,8 @@ def validate(artifact: Path, config: BuildConfig, watcher: Watcher | None = None
         data=subject.dataset.title,
         labelled=subject.dataset.labelled,
         rows=tuple(
-            replace(row, file=str(c.emission.path)) for row, c in zip(rows, candidates, strict=True)
+            _with_metadata(replace(row, file=str(c.emission.path)), declared, subject.network)
+            for row, c in zip(rows, candidates, strict=True)
         ),
         notes=subject.notes,
     )
@@ -59,6 +67,30 @@ def _as_built(config: BuildConfig, manifest: dict[str, Any]) -> BuildConfig:
         preprocessing=config.preprocessing or (declared and Preprocessing.from_json(declared)),
         labels=config.labels or tuple(manifest["labels"]),
     )
+
+
+def _declared(manifest: dict[str, Any]) -> dict[str, Any]:
+    preprocessing = manifest["preprocessing"]
+    return facts(
+        Description(**manifest["model"]),
+        Provenance(**manifest["source"]),
+        tuple(manifest["labels"]),
+        Preprocessing.from_json(preprocessing) if preprocessing else None,
+        manifest["mlc"],
+    )
+
+
+def _with_metadata(row: Row, declared: dict[str, Any] | None, network: Network) -> Row:
+    """The row with one check more: whether the artifact says of itself what its bundle declared."""
+    try:
+        statements = targets.target(row.target).declares(Path(row.file))
+    except SourceError as error:
+        checks: tuple[Check, ...] = (Check("metadata", "failed", error.message),)
+    else:
+        checks = check_declared(statements, declared, network)
+    failed = any(check.state == "failed" for check in checks)
+    evidence = replace(row.evidence, checks=(*row.evidence.checks, *checks))
+    return replace(row, evidence=evidence, level="failed" if failed else row.level)
 
 
 def find_candidates(path: Path) -> list[Candidate]:

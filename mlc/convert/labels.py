@@ -9,7 +9,7 @@ from pathlib import Path
 from mlc.convert.network import Network
 from mlc.errors import UsageError
 
-__all__ = ["check_labels", "read_labels"]
+__all__ = ["check_labels", "label_misfit", "read_labels"]
 
 
 def read_labels(value: str | os.PathLike[str] | Sequence[str]) -> tuple[str, ...]:
@@ -38,18 +38,23 @@ def read_labels(value: str | os.PathLike[str] | Sequence[str]) -> tuple[str, ...
 
 def check_labels(network: Network) -> None:
     """The labels must count as many as the network has classes; raises `UsageError`."""
-    if not network.labels or len(network.outputs) != 1:
-        return
-    columns = network.outputs[0].shape[-1] if network.outputs[0].shape else None
-    if columns is None:
-        return
+    if misfit := label_misfit(len(network.labels), network):
+        raise UsageError(f"There are {misfit[0]}", misfit[1])
+
+
+def label_misfit(count: int, network: Network) -> tuple[str, str] | None:
+    """Why so many labels cannot be those of the network's classes, and what to do; None if they can."""
+    if not count or len(network.outputs) != 1:
+        return None
+    (output,) = network.outputs
+    columns = output.shape[-1] if output.shape else None
     classes = 2 if columns == 1 else columns
-    if len(network.labels) not in (classes, columns):
-        background = abs(len(network.labels) - classes) == 1 and classes > 2
-        raise UsageError(
-            f"There are {len(network.labels)} labels, but {network.outputs[0].name!r} has {classes} "
-            "classes.",
-            "Drop or add a background label."
-            if background
-            else "Give the labels this network was trained with.",
-        )
+    if classes is None or count in (classes, columns):
+        return None
+    background = abs(count - classes) == 1 and classes > 2
+    return (
+        f"{count} labels, but {output.name!r} has {classes} classes.",
+        f"{'Drop' if count > classes else 'Add'} the label of the background."
+        if background
+        else "Give the labels this network was trained with.",
+    )

@@ -1,4 +1,4 @@
-"""The doors that every target has: emit, open, inspect, recognises."""
+"""The doors that every target has: emit, open, inspect, declares, recognises."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from mlc.convert.metadata import Statement
 from mlc.convert.network import Network, TensorSpec
 from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import Precision
@@ -112,7 +113,7 @@ class Runtime(Protocol):
 
 
 class Target(Protocol):
-    """A room of `mlc/targets`: a module with these four functions."""
+    """A room of `mlc/targets`: a module with these five functions."""
 
     TITLE: str  # "Core ML"
     SUFFIX: str  # ".mlpackage"; "" for a folder
@@ -135,6 +136,12 @@ class Target(Protocol):
 
     def inspect(self, path: Path) -> Summary:
         """Read inputs, outputs and ops without running anything."""
+
+    def declares(self, path: Path) -> tuple[Statement, ...]:
+        """What the artifact says of itself, by the places where it says so; empty where it says nothing.
+
+        Raises `SourceError` where such a place is damaged.
+        """
 
     def recognises(self, path: Path) -> bool:
         """Whether `path` looks like an artifact of this format; cheap, never raises."""

@@ -13,7 +13,9 @@ import pytest
 
 from mlc import targets
 from mlc.convert.execute import Reference
+from mlc.convert.metadata import facts_of, from_texts
 from mlc.convert.network import Network
+from mlc.convert.preprocessing import Preprocessing
 from mlc.data.dataset import Calibration, batches
 from mlc.data.synthesized import synthesize
 from mlc.errors import MlcError
@@ -22,6 +24,7 @@ from mlc.optimize.recipe import named
 from mlc.store import tree_digest
 from mlc.targets.target import Emission, Options
 from mlc.validate.compare import Comparison, compare, record
+from mlc.validate.declared import check_declared
 from mlc.validate.judge import judge
 from tests import networks
 
@@ -185,3 +188,22 @@ def test_a_planted_fault_is_caught(
     changed = from_model(other, Description("cnn"), ReadOptions())
     found = compared(Artifact(artifact.target, changed, artifact.emission), tmp_path)
     assert judge(found, "float32", "float32")[-1].state == "failed"
+
+
+def test_it_says_of_itself_what_was_declared(
+    target: str, frozen: Freeze, emit: Callable[..., Artifact]
+) -> None:
+    network = frozen("cnn").described(
+        labels=("a", "b", "ç", "d", "e"),
+        preprocessing=Preprocessing(scale=1 / 255, mean=(0.4, 0.5, 0.6), std=(0.2,)),
+    )
+    path = emit(network).emission.path
+    declared = facts_of(network)
+    (check,) = check_declared(targets.target(target).declares(path), declared, network)
+    assert check.state == "passed", check.detail
+    whole = [s for s in targets.target(target).declares(path) if s.whole]
+    assert [s.facts for s in whole] == [declared]
+    (other,) = check_declared(whole, {**declared, "labels": ["a"]}, network)
+    assert other.state == "failed"
+    shown = targets.target(target).inspect(path).metadata
+    assert from_texts(shown) == declared

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mlc.targets.coreml.emit import emit
 from mlc.targets.coreml.examine import examine
-from mlc.targets.coreml.inspect import inspect, recognises
+from mlc.targets.coreml.inspect import declares, inspect, recognises
 from mlc.targets.coreml.runtime import open
 
-__all__ = ["SUFFIX", "TITLE", "emit", "examine", "inspect", "open", "recognises"]
+__all__ = ["SUFFIX", "TITLE", "declares", "emit", "examine", "inspect", "open", "recognises"]
 
 TITLE = "Core ML"
 SUFFIX = ".mlpackage"

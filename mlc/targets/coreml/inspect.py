@@ -8,12 +8,13 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from mlc.convert.metadata import Statement
 from mlc.convert.network import TensorSpec
 from mlc.optimize.recipe import Precision
-from mlc.targets.coreml import package
+from mlc.targets.coreml import metadata, package
 from mlc.targets.target import Summary
 
-__all__ = ["feature_specs", "inspect", "recognises"]
+__all__ = ["declares", "feature_specs", "inspect", "recognises"]
 
 _ARRAY_TYPES = {
     65552: "float16",
@@ -35,15 +36,6 @@ def recognises(path: Path) -> bool:
 def inspect(path: Path) -> Summary:
     """Read inputs, outputs, ops, parameters and metadata from the file's protobuf."""
     spec = package.read_spec(path)
-    metadata = spec.description.metadata
-    fields = {
-        "description": metadata.shortDescription,
-        "author": metadata.author,
-        "license": metadata.license,
-        "version": metadata.versionString,
-        "specification": str(spec.specificationVersion),
-        **metadata.userDefined,
-    }
     inputs, outputs = feature_specs(spec)
     weights = _weights(spec)
     return Summary(
@@ -53,8 +45,13 @@ def inspect(path: Path) -> Summary:
         ops=dict(sorted(Counter(op.type for op in _ops(spec) if op.type != "const").items())),
         parameters=sum(size for _, size in weights),
         weights=_main_precision(weights),
-        metadata={k: v for k, v in fields.items() if v},
+        metadata=metadata.shown(spec) | {"specification": str(spec.specificationVersion)},
     )
+
+
+def declares(path: Path) -> tuple[Statement, ...]:
+    """The facts in the user-defined metadata, and what Xcode shows."""
+    return metadata.statements(package.read_spec(path))
 
 
 def feature_specs(spec: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:

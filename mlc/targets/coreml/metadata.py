@@ -6,21 +6,15 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mlc import __version__
+from mlc.convert.metadata import Statement, facts_of, from_texts, to_texts
 from mlc.convert.network import Network, TensorSpec
 from mlc.convert.preprocessing import Preprocessing
 
-__all__ = [
-    "LABELS",
-    "NETWORK",
-    "PREPROCESSING",
-    "NetworkInterface",
-    "describe",
-    "stored_interface",
-]
+__all__ = ["NetworkInterface", "describe", "shown", "statements", "stored_interface"]
 
-# Keys of the package's user-defined metadata.
-LABELS = "mlc.labels"
+# Keys of the package's user-defined metadata: facts have this before their name.
+_PREFIX = "mlc."
+_COLORS = {"RGB": "rgb", "BGR": "bgr", "GRAYSCALE": "gray", "GRAYSCALE_FLOAT16": "gray"}
 NETWORK = "mlc.network"
 PREPROCESSING = "mlc.preprocessing"
 _PREVIEW = "com.apple.coreml.model.preview.type"
@@ -36,27 +30,57 @@ def describe(spec: Any, network: Network, preview: bool) -> None:
     metadata.author = about.author
     metadata.license = about.license
     metadata.versionString = about.version
-    fields = {
-        "mlc.name": about.name,
-        "mlc.version": __version__,
-        "mlc.source": network.provenance.file,
-        "mlc.source_kind": network.provenance.kind,
-        "mlc.source_sha256": network.provenance.sha256,
-        NETWORK: _json(
-            {
-                "inputs": [asdict(s) for s in network.inputs],
-                "outputs": [asdict(s) for s in network.outputs],
-            }
-        ),
-    }
-    if network.preprocessing:
-        fields[PREPROCESSING] = _json(network.preprocessing.to_json())
-    if network.labels:
-        fields[LABELS] = _json(list(network.labels))
+    fields = {_PREFIX + name: text for name, text in to_texts(facts_of(network)).items()}
+    fields[NETWORK] = _json(
+        {
+            "inputs": [asdict(s) for s in network.inputs],
+            "outputs": [asdict(s) for s in network.outputs],
+        }
+    )
     if preview:
         fields[_PREVIEW] = "imageClassifier"
     metadata.userDefined.update(fields)
     _describe_features(spec, network)
+
+
+def statements(spec: Any) -> tuple[Statement, ...]:
+    """What a package says of itself: mlc's own facts, and the fields that Xcode shows."""
+    description = spec.description
+    own = from_texts(
+        {k.removeprefix(_PREFIX): v for k, v in _own(description.metadata.userDefined).items()}
+    )
+    native = _native(description.metadata)
+    for feature in description.input:
+        if feature.type.WhichOneof("Type") == "imageType":
+            spaces = {v: k for k, v in feature.type.imageType.ColorSpace.items()}
+            color = _COLORS.get(spaces.get(feature.type.imageType.colorSpace, ""))
+            native |= {"color": color} if color else {}
+    found = [Statement("its description", native, whole=False)]
+    return (Statement("user-defined metadata", own, whole=True), *found) if own else tuple(found)
+
+
+def shown(spec: Any) -> dict[str, str]:
+    """Metadata for `mlc inspect`: the facts, else what Xcode shows; and what others wrote."""
+    metadata = spec.description.metadata
+    own = _own(metadata.userDefined)
+    facts = {k.removeprefix(_PREFIX): v for k, v in own.items()}
+    others = {k: v for k, v in metadata.userDefined.items() if k not in own}
+    return {**(facts or _native(metadata)), **others}
+
+
+def _own(fields: Any) -> dict[str, str]:
+    return {k: v for k, v in fields.items() if k.startswith(_PREFIX) and k != NETWORK}
+
+
+def _native(metadata: Any) -> dict[str, str]:
+    """The short description stands for the name where a model has no description."""
+    fields = {
+        "description": metadata.shortDescription,
+        "author": metadata.author,
+        "license": metadata.license,
+        "version": metadata.versionString,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 @dataclass(frozen=True)

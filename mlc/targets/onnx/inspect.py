@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mlc.convert.metadata import Statement, from_texts
 from mlc.convert.network import TensorSpec
 from mlc.targets.onnx.census import count
 from mlc.targets.onnx.file import parse
 from mlc.targets.target import Summary
 
-__all__ = ["inspect", "recognises"]
+__all__ = ["declares", "inspect", "recognises"]
 
 
 def inspect(path: Path) -> Summary:
@@ -28,6 +29,12 @@ def inspect(path: Path) -> Summary:
         weights=census.weights,
         metadata={p.key: p.value for p in model.metadata_props} or _producer(model),
     )
+
+
+def declares(path: Path) -> tuple[Statement, ...]:
+    """The `metadata_props`, where there are some of ours."""
+    facts = from_texts({p.key: p.value for p in parse(path).metadata_props})
+    return (Statement("metadata_props", facts, whole="mlc" in facts),) if facts else ()
 
 
 def recognises(path: Path) -> bool:

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from mlc.convert.metadata import Statement, from_texts
 from mlc.convert.network import TensorSpec
 from mlc.errors import SourceError, UnverifiableError
 from mlc.optimize.recipe import Precision
 from mlc.targets.target import Summary
 
-__all__ = ["GraphModel", "Port", "inspect", "read", "recognises"]
+__all__ = ["GraphModel", "Port", "declares", "inspect", "read", "recognises"]
 
 # TF.js computes in these three; every other number is held as one of them.
 _HELD = {
@@ -79,6 +80,12 @@ def inspect(path: Path) -> Summary:
         weights=model.weights,
         metadata=model.metadata,
     )
+
+
+def declares(path: Path) -> tuple[Statement, ...]:
+    """The `userDefinedMetadata`, where there are some of ours."""
+    facts = from_texts(read(path).metadata)
+    return (Statement("userDefinedMetadata", facts, whole="mlc" in facts),) if facts else ()
 
 
 def read(path: Path) -> GraphModel:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlc import __version__
+from mlc.convert.metadata import facts_of
 from mlc.convert.network import Network, TensorSpec
 from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import Precision
@@ -112,7 +112,7 @@ def _model(network: Network, graph_def: Any, manifest: list[dict[str, Any]]) -> 
             "inputs": {spec.name: _tensor_info(spec) for spec in network.inputs},
             "outputs": {spec.name: _tensor_info(spec) for spec in network.outputs},
         },
-        "userDefinedMetadata": _metadata(network),
+        "userDefinedMetadata": facts_of(network),
         "modelTopology": _sorted(MessageToDict(graph_def)),
         "weightsManifest": manifest,
     }
@@ -128,25 +128,6 @@ def _tensor_info(spec: TensorSpec) -> dict[str, Any]:
         "dtype": types_pb2.DataType.Name(tf.as_dtype(spec.dtype).as_datatype_enum),
         "tensorShape": {"dim": dims} if dims else {},
     }
-
-
-def _metadata(network: Network) -> dict[str, Any]:
-    about = network.description
-    metadata: dict[str, Any] = {
-        "name": about.name,
-        "version": about.version,
-        "author": about.author,
-        "license": about.license,
-        "description": about.description,
-        "source": network.provenance.file,
-        "sourceSha256": network.provenance.sha256,
-        "mlcVersion": __version__,
-    }
-    if network.labels:
-        metadata["labels"] = list(network.labels)
-    if network.preprocessing:
-        metadata["preprocessing"] = network.preprocessing.to_json()
-    return metadata
 
 
 def _sorted(value: Any) -> Any:

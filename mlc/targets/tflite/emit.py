@@ -16,6 +16,7 @@ from mlc.targets.tflite import flatbuffer
 from mlc.targets.tflite.census import Census, count
 from mlc.targets.tflite.label import label
 from mlc.targets.tflite.refusal import refusal
+from mlc.targets.tflite.standard import attach_files
 
 __all__ = ["emit"]
 
@@ -41,7 +42,7 @@ def emit(
     model = flatbuffer.parse(_convert(network, recipe, calibration))
     _refuse_state(model)
     label(model, network)
-    path.write_bytes(flatbuffer.serialize(model))
+    path.write_bytes(attach_files(flatbuffer.serialize(model), network))
 
     census = count(model)
     return Emission(

@@ -7,18 +7,21 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mlc.convert.metadata import Statement
 from mlc.convert.network import TensorSpec
 from mlc.targets.target import Summary
 from mlc.targets.tflite import flatbuffer
 from mlc.targets.tflite.census import count
-from mlc.targets.tflite.label import METADATA
+from mlc.targets.tflite.label import METADATA, statements
+from mlc.targets.tflite.standard import ENTRY
 
-__all__ = ["inspect", "recognises"]
+__all__ = ["declares", "inspect", "recognises"]
 
 
 def inspect(path: Path) -> Summary:
     """Read inputs, outputs, operations, parameters and metadata."""
-    model = flatbuffer.parse(path.read_bytes())
+    data = path.read_bytes()
+    model = flatbuffer.parse(data)
     main = model.subgraphs[0]
     census = count(model)
     signatures: list[Any] = model.signatureDefs or []
@@ -30,8 +33,14 @@ def inspect(path: Path) -> Summary:
         ops=dict(flatbuffer.histogram(model).most_common()),
         parameters=census.parameters,
         weights=census.weights,
-        metadata=_metadata(model),
+        metadata=_metadata(model, data),
     )
+
+
+def declares(path: Path) -> tuple[Statement, ...]:
+    """The facts in an entry of mlc's own, and TensorFlow's ModelMetadata with its labels file."""
+    data = path.read_bytes()
+    return statements(flatbuffer.parse(data), data)
 
 
 def recognises(path: Path) -> bool:
@@ -57,13 +66,12 @@ def _spec(tensor: Any, name: str | None) -> TensorSpec:
     )
 
 
-def _metadata(model: Any) -> dict[str, str]:
-    """What mlc wrote, else the description and the names of what others attached."""
-    entries = {flatbuffer.text(e.name): e.buffer for e in model.metadata or ()}
-    if METADATA in entries:
-        facts = json.loads(bytes(model.buffers[entries[METADATA]].data))
-        return {k: v if isinstance(v, str) else json.dumps(v) for k, v in facts.items()}
-    found = {"description": flatbuffer.text(model.description)} if model.description else {}
-    if entries:
-        found["entries"] = ", ".join(sorted(entries))
-    return found
+def _metadata(model: Any, data: bytes) -> dict[str, str]:
+    """What mlc wrote, else what TensorFlow's schema holds, the description, and other entries by name."""
+    found = statements(model, data)
+    stated = dict(found[0].facts) if found else {}
+    if model.description and not any(s.whole for s in found):
+        stated = {"description": flatbuffer.text(model.description), **stated}
+    shown = {k: v if isinstance(v, str) else json.dumps(v) for k, v in stated.items()}
+    others = {flatbuffer.text(e.name) for e in model.metadata or ()} - {METADATA, ENTRY}
+    return shown | ({"entries": ", ".join(sorted(others))} if others else {})

@@ -5,23 +5,40 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import mlc
+from mlc.convert.metadata import Statement, facts_of
 from mlc.convert.network import Network
-from mlc.targets.tflite.flatbuffer import array
+from mlc.targets.tflite import standard
+from mlc.targets.tflite.flatbuffer import array, text
 
-__all__ = ["METADATA", "SIGNATURE", "label"]
+__all__ = ["METADATA", "SIGNATURE", "label", "statements"]
 
 SIGNATURE = "serving_default"
 METADATA = "mlc"  # name of the metadata entry, a JSON object
 
 
 def label(model: Any, network: Network) -> None:
-    """Give the model the network's names, a signature by them, a description and metadata."""
+    """Give the model the network's names, a signature by them, a description, and metadata twice: mlc's
+    own, which hold every fact, and those of TensorFlow's schema, which its tools read.
+    """
     _name(model, network)
     _sign(model, network)
-    facts = _facts(network)
+    facts = facts_of(network)
     model.description = _describe(facts)
-    _attach(model, METADATA, json.dumps(facts, sort_keys=True, ensure_ascii=False).encode())
+    _attach(model, METADATA, json.dumps(facts, ensure_ascii=False).encode())
+    _attach(model, standard.ENTRY, standard.describe(network))
+
+
+def statements(model: Any, data: bytes) -> tuple[Statement, ...]:
+    """What a file, whose bytes are `data`, says of itself; raises `SourceError` where that is damaged."""
+    entries = {text(e.name): e.buffer for e in model.metadata or ()}
+    found = []
+    if METADATA in entries:
+        facts = json.loads(bytes(model.buffers[entries[METADATA]].data))
+        found.append(Statement(f"metadata entry {METADATA!r}", facts, whole=True))
+    if standard.ENTRY in entries:
+        facts = standard.stated(data, bytes(model.buffers[entries[standard.ENTRY]].data))
+        found.append(Statement(standard.ENTRY, facts, whole=False))
+    return tuple(found)
 
 
 def _name(model: Any, network: Network) -> None:
@@ -54,24 +71,6 @@ def _sign(model: Any, network: Network) -> None:
     signature.inputs = maps(main.inputs, network.inputs)
     signature.outputs = maps(main.outputs, network.outputs)
     model.signatureDefs = [signature]
-
-
-def _facts(network: Network) -> dict[str, Any]:
-    about, source = network.description, network.provenance
-    facts = {
-        "name": about.name,
-        "version": about.version,
-        "author": about.author,
-        "license": about.license,
-        "description": about.description,
-        "source": source.file,
-        "source_kind": source.kind,
-        "source_sha256": source.sha256,
-        "mlc": mlc.__version__,
-        "labels": list(network.labels),
-        "preprocessing": network.preprocessing.to_json() if network.preprocessing else None,
-    }
-    return {key: value for key, value in facts.items() if value}
 
 
 def _describe(facts: dict[str, Any]) -> str:
