@@ -23,7 +23,7 @@ debian_mirror() {
 
 install() {
   command -v apt-get >/dev/null || unavailable "there is neither swift 6 nor apt-get."
-  local keys=/usr/share/keyrings/debian-archive-keyring.gpg mirror aside
+  local keys=/usr/share/keyrings/debian-archive-keyring.gpg mirror
   [ -f "$keys" ] || unavailable "$keys is missing (package debian-archive-keyring)."
   mirror="$(debian_mirror)"
   [ -n "$mirror" ] || unavailable "apt knows no Debian mirror."
@@ -56,6 +56,8 @@ install() {
   ln -sf dash "$aside/root/usr/bin/sh"
   ln -sf /usr/libexec/swift/bin/* "$aside/root/usr/local/bin/" 2>/dev/null || true
   mv "$aside/root" "$root"
+  rm -rf "$aside"
+  trap - EXIT
 }
 
 [ $# -gt 0 ] || { echo "Usage: toolchains/swift.sh COMMAND [ARGUMENT...]" >&2; exit 2; }

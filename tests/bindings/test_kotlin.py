@@ -12,8 +12,9 @@ from mlc.bindings.generate import LANGUAGES, generate
 from mlc.bundle.manifest import read_manifest
 from tests.bindings import exam
 
-HERE = Path(__file__).parent / "kotlin"
+HARNESS = Path(__file__).parent / "kotlin" / "Harness.kt"
 TOOLCHAIN = Path(__file__).parents[2] / "toolchains" / "kotlin.sh"
+STRICT = ("-Werror", "-jvm-target", "1.8")
 _UNAVAILABLE = 77
 
 
@@ -25,31 +26,39 @@ def kotlin(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+def libraries(*names: str) -> str:
+    jars = Path(kotlin("jars"))
+    return os.pathsep.join(str(jars / f"{name}.jar") for name in names)
+
+
 @pytest.fixture(scope="module")
-def sat(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the exam after it was sat."""
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exam, and the bindings of its bundle."""
     folder = tmp_path_factory.mktemp("kotlin")
     dist = exam.bundle(folder)
     exam.write(folder, dist)
     generate(read_manifest(dist), LANGUAGES["kotlin"], folder)
-    jars = Path(kotlin("jars"))
-    libraries = os.pathsep.join(
-        str(jars / f"{name}.jar")
-        for name in ("kotlin-stdlib", "json", "tensorflow-lite", "tensorflow-lite-api")
-    )
-    # Without an android.jar here, what touches Android is left to `make apps`.
-    sources = [str(s) for s in (folder / "kotlin").rglob("*.kt") if s.name != "BitmapPixels.kt"]
-    program = folder / "exam.jar"
-    kotlin(
-        *("kotlinc", "-Werror", "-jvm-target", "1.8", "-cp", libraries, "-d", str(program)),
-        *(*sources, str(HERE / "Harness.kt")),
-    )
-    classpath = os.pathsep.join([str(program), libraries])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sat(generated: Path) -> Path:
+    """The folder of the exam after it was sat. What touches Android itself stays out here."""
+    classpath = libraries("kotlin-stdlib", "json", "tensorflow-lite", "tensorflow-lite-api")
+    program = generated / "exam.jar"
+    sources = [str(s) for s in sources_of(generated) if s.name != "BitmapPixels.kt"]
+    kotlin("kotlinc", *STRICT, "-cp", classpath, "-d", str(program), *sources, str(HARNESS))
     done = subprocess.run(
-        ["java", "-cp", classpath, "HarnessKt", str(folder)], capture_output=True, text=True
+        ["java", "-cp", f"{program}{os.pathsep}{classpath}", "HarnessKt", str(generated)],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
-    return folder
+    return generated
+
+
+def sources_of(folder: Path) -> list[Path]:
+    return sorted((folder / "kotlin").rglob("*.kt"))
 
 
 def test_pixels_are_pythons_to_the_last_bit(sat: Path) -> None:
@@ -62,3 +71,12 @@ def test_scores_and_golden_cases_are_judged_right(sat: Path) -> None:
 
 def test_camera_frames_are_converted(sat: Path) -> None:
     exam.mark_yuv(sat)
+
+
+@pytest.mark.apps
+def test_all_of_it_compiles_against_android(generated: Path) -> None:
+    android = Path(kotlin("jars", str(TOOLCHAIN.parent / "kotlin" / "android.xml")))
+    classpath = libraries("kotlin-stdlib", "tensorflow-lite", "tensorflow-lite-api")
+    classpath += f"{os.pathsep}{android / 'android-all.jar'}"
+    sources = [str(s) for s in sources_of(generated)]
+    kotlin("kotlinc", *STRICT, "-cp", classpath, "-d", str(generated / "all.jar"), *sources)

@@ -125,7 +125,8 @@ def test_the_same_bytes_in_another_process(
         frozen(name).save(tmp_path / name)
     script = (
         "import sys; from pathlib import Path; from mlc.convert.network import Network;"
-        "from mlc.optimize.recipe import named; from mlc.targets import coreml;"
+        "from mlc.optimize.plan import Plan; from mlc.optimize.recipe import named;"
+        "from mlc.targets import coreml;"
         "from mlc.targets.target import Options;"
         "[coreml.emit(Network.load(Path(folder)), Plan(named(recipe)), None, Options(),"
         " Path(folder) / 'again.mlpackage')"
