@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mlc.convert.fixed_shapes import fix_shapes
 from mlc.convert.network import Network
 from mlc.errors import MlcError
+from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.targets import coreml, tflite
 from mlc.targets.target import Options
@@ -194,7 +195,7 @@ def test_recurrent_saved_models_are_written_for_phones(
     assert differs(network, lambda one: {name: model(one["tokens"])}) < 1e-6
     for target in (tflite, coreml):
         path = tmp_path / f"m{target.SUFFIX}"
-        target.emit(network, named("fp32"), None, Options(), path)
+        target.emit(network, Plan(named("fp32")), None, Options(), path)
         assert runs_as(network, target.open(path)) < 1e-5
 
 
@@ -221,5 +222,5 @@ def test_an_open_batch_in_a_loop_is_refused_with_the_flag_that_helps(tmp_path: P
     keras.Model(frames, keras.layers.LSTM(3)(frames)).export(tmp_path / "m", verbose=False)
     network = reading(tmp_path / "m", batch=None)
     with pytest.raises(MlcError, match="loop over tensors of open size") as caught:
-        tflite.emit(network, named("fp32"), None, Options(), tmp_path / "m.tflite")
+        tflite.emit(network, Plan(named("fp32")), None, Options(), tmp_path / "m.tflite")
     assert caught.value.hint == "Fix it with --batch 1."
