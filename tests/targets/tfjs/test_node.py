@@ -23,7 +23,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, then: BaseException | None = None) -> None:
-    def half(node: Node, folder: Path, *_: object) -> None:
+    def half(node: Node, declared: Path, folder: Path) -> None:
         (folder / "node_modules").mkdir()
         if then:
             raise then
