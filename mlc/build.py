@@ -14,7 +14,7 @@ from mlc.convert.network import Network
 from mlc.data.dataset import Calibration, open_data
 from mlc.data.synthesized import synthesize
 from mlc.optimize.optimize import Optimized, Request, optimize
-from mlc.optimize.plan import Plan, read_plan
+from mlc.optimize.plan import Plan
 from mlc.prove import DEBUG, Candidate, Subject, open_stages, prove_all, read_subject
 from mlc.report.report import Report, Row
 from mlc.stages import Silent, Stages, Watcher
@@ -65,7 +65,6 @@ def _optimize(stages: Stages, config: BuildConfig, subject: Subject) -> Optimize
     request = Request(
         recipe=config.recipe,
         estimator=config.data.ranges,
-        plan=read_plan(config.plan) if config.plan else None,
     )
     seen = [c.dataset.fingerprint if c else "nothing" for c in (samples, explained)]
     stored = stages.run(
@@ -116,8 +115,7 @@ def _emit_all(
 
 def _calibration(config: BuildConfig, subject: Subject) -> Calibration | None:
     """Samples to find the ranges of activations with; None where nobody gave data."""
-    recipe = read_plan(config.plan).recipe if config.plan else config.recipe
-    if not recipe.learns_from_samples:
+    if not config.recipe.learns_from_samples:
         return None
     limit = config.data.calibration_samples
     if config.data.calibration:
@@ -133,7 +131,7 @@ def _calibration(config: BuildConfig, subject: Subject) -> Calibration | None:
 
 def _trial(config: BuildConfig, subject: Subject) -> Calibration | None:
     """Samples that a float16 artifact is tried out on while it is emitted; None where there is none."""
-    recipe = read_plan(config.plan).recipe if config.plan else config.recipe
+    recipe = config.recipe
     if recipe.weights == "float32" or recipe.integer_activations:
         return None
     limit, given = config.data.calibration_samples, config.data.calibration

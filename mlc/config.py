@@ -90,7 +90,6 @@ class BuildConfig:
     labels: tuple[str, ...] = ()
     options: Options = field(default_factory=Options)
     bindings: tuple[str, ...] = ()  # languages of app code
-    plan: Path | None = None  # a plan.json whose decisions are repeated
     explain: bool = False  # measure what each pass does to the outputs
     limits: Mapping[str, Limits] = field(default_factory=dict)  # by target
     cache: bool = True
@@ -156,14 +155,13 @@ def resolve(
         output=output or Path("dist"),
         description=description,
         targets=names,
-        recipe=recipes.named(str(merged.get("recipe", "fp32"))),
+        recipe=recipes.writable(str(merged.get("recipe", "fp32"))),
         read=read_options(merged),
         data=_data(merged),
         preprocessing=_preprocessing(settings, flags),
         labels=read_labels(merged["labels"]) if "labels" in merged else (),
         options=_options(merged),
         bindings=_bindings(merged.get("bindings", ()), names),
-        plan=Path(merged["plan"]) if merged.get("plan") else None,
         explain=bool(merged.get("explain", False)),
         limits=Limits.per_target(
             targets.NAMES, settings.get("limits", {}), flags.get("limits") or []

@@ -34,7 +34,7 @@ install() {
   echo "Setting up Swift in $root: about 3 GB, once." >&2
   aside="$(mktemp -d "$cache/swift-installing-XXXX")"
   trap 'rm -rf "$aside"' EXIT
-  mkdir -p "$aside"/apt/{etc,state/lists/partial,cache/archives/partial} "$aside/root"
+  mkdir -p "$aside"/apt/{etc,state/lists/partial,cache/archives/partial} "$aside/tree"
   touch "$aside/apt/state/status"
   echo "deb [signed-by=$keys] $mirror trixie main" >"$aside/apt/etc/sources.list"
   local apt=(
@@ -51,11 +51,11 @@ install() {
     unavailable "its packages cannot be fetched."
   local archives=("$aside"/apt/cache/archives/base-files_*.deb "$aside"/apt/cache/archives/*.deb) archive
   for archive in "${archives[@]}"; do
-    dpkg-deb --extract "$archive" "$aside/root"
+    dpkg-deb --extract "$archive" "$aside/tree"
   done
-  ln -sf dash "$aside/root/usr/bin/sh"
-  ln -sf /usr/libexec/swift/bin/* "$aside/root/usr/local/bin/" 2>/dev/null || true
-  mv "$aside/root" "$root"
+  ln -sf dash "$aside/tree/usr/bin/sh"
+  ln -sf /usr/libexec/swift/bin/* "$aside/tree/usr/local/bin/" 2>/dev/null || true
+  mv "$aside/tree" "$root"
   rm -rf "$aside"
   trap - EXIT
 }

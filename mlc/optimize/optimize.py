@@ -124,6 +124,11 @@ def check_plan(plan: Plan, network: Network) -> None:
 def _tune(network: Network, plan: Plan, request: Request) -> tuple[Network, Plan, tuple[Step, ...]]:
     """Try the passes that may help this plan; a plan that is repeated says which ones did."""
     if request.samples is None or not plan.weights:
+        if plan.passes:
+            raise UsageError(
+                f"The plan was made for a network after {' and '.join(plan.passes)}, which need data.",
+                "Give the data that it was made with.",
+            )
         return network, plan, ()
     chosen: list[str] = []
     steps: list[Step] = []
