@@ -139,14 +139,13 @@ class Updates:
     def _fetch(self) -> Models:
         """Steps 2 to 6: the document, if it is signed, ours, and not older than what was seen."""
         state = self._load()
-        known = state.document is not None and state.etag is not None
+        known = self._known(state)
         status, etag, data = self._get(MODELS, _MOST_DOCUMENT, state.etag if known else None)
-        if status == 304 and state.document and state.signature:
-            etag, data = state.etag, state.document.encode()
-            signature = base64.b64decode(state.signature)
+        if status == 304 and known:
+            etag, (data, signature) = state.etag, known
         else:
             _, _, signature = self._get(signature_path(data), _SIGNATURE_BYTES)
-        if not any(keys.verifies(key, signature, data) for key in self._channel.keys):
+        if not self._is_signed(data, signature):
             raise _StopError(
                 "signature", "models.json is not signed by a key that this app trusts."
             )
@@ -167,6 +166,18 @@ class Updates:
         if seen != state:
             self._save(seen)
         return models
+
+    def _known(self, state: _State) -> tuple[bytes, bytes] | None:
+        """The last document and its signature, if they still fit: only then a 304 is of use."""
+        try:
+            document = (state.document or "").encode()
+            signature = base64.b64decode(state.signature or "")
+        except (ValueError, TypeError, AttributeError):  # damaged
+            return None
+        return (document, signature) if self._is_signed(document, signature) else None
+
+    def _is_signed(self, document: bytes, signature: bytes) -> bool:
+        return any(keys.verifies(key, signature, document) for key in self._channel.keys)
 
     def _wanted(self, models: Models) -> Choice | None:
         choice = choose(models, self._device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -12,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from tests import npm
+from mlc.targets.tfjs.node import find_node, packages
 
-__all__ = ["LANGUAGES", "Driver"]
+__all__ = ["HERE", "LANGUAGES", "ROOT", "Driver", "run"]
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
+_UNAVAILABLE = 77  # what toolchains/*.sh exit with where there is no such toolchain
 
 
 class Driver:
@@ -80,19 +82,48 @@ def _python(_: Path) -> Sequence[str]:
 
 def _typescript(folder: Path) -> Sequence[str]:
     """Type-checked and compiled by tsc: an error of types fails the tests."""
-    modules = npm.packages(ROOT / "toolchains" / "typescript")
-    tsc = [npm.node(), str(modules / "typescript" / "bin" / "tsc")]
+    node = find_node()
+    modules = packages(node, ROOT / "tests" / "bindings" / "typescript") / "node_modules"
+    tsc = [node.node, str(modules / "typescript" / "bin" / "tsc")]
     types = ["--typeRoots", str(modules / "@types"), "--outDir", str(folder)]
-    project = ["--project", str(HERE / "typescript" / "tsconfig.json")]
-    done = subprocess.run([*tsc, *project, *types], capture_output=True, text=True)
+    run([*tsc, "--project", str(HERE / "typescript" / "tsconfig.json"), *types])
+    (folder / "package.json").write_text('{"type": "module"}')
+    return [node.node, str(folder / "tests" / "channel" / "typescript" / "driver.js")]
+
+
+def _kotlin(folder: Path) -> Sequence[str]:
+    toolchain = str(ROOT / "toolchains" / "kotlin.sh")
+    jars = Path(run([toolchain, "jars"]).strip())
+    libraries = [str(jars / "kotlin-stdlib.jar"), str(jars / "json.jar")]
+    client = ROOT / "android_sample" / "app" / "src" / "main" / "kotlin" / "mlc" / "updates"
+    sources = [*map(str, sorted(client.glob("*.kt"))), str(HERE / "kotlin" / "Driver.kt")]
+    program = str(folder / "driver.jar")
+    options = ["-Werror", "-jvm-target", "1.8", "-cp", os.pathsep.join(libraries), "-d", program]
+    run([toolchain, "kotlinc", *options, *sources])
+    return ["java", "-cp", os.pathsep.join([program, *libraries]), "DriverKt"]
+
+
+def _swift(folder: Path) -> Sequence[str]:
+    toolchain = str(ROOT / "toolchains" / "swift.sh")
+    places = ["--package-path", str(HERE / "swift"), "--scratch-path", str(folder)]
+    run([toolchain, "swift", "build", *places, "-Xswiftc", "-warnings-as-errors"])
+    return [toolchain, str(folder / "debug" / "Driver")]
+
+
+def run(command: Sequence[str]) -> str:
+    """What a tool prints; where its toolchain cannot be had, the tests are skipped with the reason."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode == _UNAVAILABLE:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
     if done.returncode:
         pytest.fail(done.stdout + done.stderr)
-    (folder / "package.json").write_text('{"type": "module"}')
-    return [npm.node(), str(folder / "tests" / "channel" / "typescript" / "driver.js")]
+    return done.stdout
 
 
 # How each client is made ready, in a folder of its own.
 LANGUAGES: dict[str, Callable[[Path], Sequence[str]]] = {
     "python": _python,
     "typescript": _typescript,
+    "kotlin": _kotlin,
+    "swift": _swift,
 }

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 __all__ = ["Fault", "Host", "host"]
 
-Kind = Literal["flip", "cut", "stall", "reset", "endless", "status", "without etag"]
+Kind = Literal["flip", "cut", "stall", "drip", "reset", "endless", "status", "without etag"]
+
+_TYPES = {".html": "text/html", ".js": "text/javascript"}  # browsers ask for them
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Fault:
     * `flip`: one bit of the body is another, the length is right;
     * `cut`: half of the body, with the Content-Length of the whole;
     * `stall`: half of the body, and then nothing, while the connection stays open;
+    * `drip`: all of the body in six pieces, a third of a second between them;
     * `reset`: the connection ends without an answer;
     * `endless`: ten times the body, without a Content-Length;
     * `status`: an error page;
@@ -76,7 +81,7 @@ def _handler(of: Host) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             fault = next((f for f in of.faults if re.search(f.path, self.path)), None)
             kind = fault.kind if fault else None
-            path = of.folder / self.path.lstrip("/")
+            path = of.folder / urlsplit(self.path).path.lstrip("/")
             self.close_connection = True
             if fault and kind == "status":
                 self._answer(fault.status, b"<html>no</html>")
@@ -99,6 +104,12 @@ def _handler(of: Host) -> type[BaseHTTPRequestHandler]:
                 self._answer(200, body[: len(body) // 2], etag, length=len(body))
                 if kind == "stall":
                     of.stalled.wait(20)
+            elif kind == "drip":
+                self._answer(200, b"", etag, length=len(body))
+                piece = len(body) // 6 + 1
+                for start in range(0, len(body), piece):
+                    time.sleep(0.33)
+                    self.wfile.write(body[start : start + piece])
             elif kind == "endless":
                 self._answer(200, body * 10, etag, length=None)
             else:
@@ -109,6 +120,8 @@ def _handler(of: Host) -> type[BaseHTTPRequestHandler]:
         ) -> None:
             of.requests.append((self.path, status))
             self.send_response(status)
+            if kind := _TYPES.get(Path(urlsplit(self.path).path).suffix):
+                self.send_header("Content-Type", kind)
             if etag:
                 self.send_header("ETag", etag)
             if status != 304 and length is not None:

@@ -5,14 +5,18 @@ One table for all languages: a client that lags behind fails here.
 
 from __future__ import annotations
 
+import base64
 import json
+import random
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mlc.channel import keys
 from mlc.channel.publish import Signing, Terms, rollback
@@ -24,7 +28,12 @@ from tests.channel.world import SHARD, World
 VECTORS = json.loads((Path(__file__).parents[2] / "docs" / "channel_vectors.json").read_text())
 
 
-@pytest.fixture(scope="module", params=LANGUAGES)
+_HEAVY = {"kotlin": [pytest.mark.apps], "swift": [pytest.mark.apps]}
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=_HEAVY.get(name, [])) for name in LANGUAGES]
+)
 def driver(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Driver]:
@@ -78,6 +87,21 @@ def test_choices(driver: Driver, case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", VECTORS["signature"], ids=lambda c: c["why"])
 def test_signatures(driver: Driver, case: dict[str, Any]) -> None:
     assert driver.ask("verifies", **case) == {"verifies": case["verifies"]}
+
+
+def test_signatures_of_many_keys(driver: Driver) -> None:
+    """By OpenSSL, as `cryptography` has it; then with one bit of the signature or the data changed."""
+    chance = random.Random(7)
+    for _ in range(40):
+        key = Ed25519PrivateKey.from_private_bytes(chance.randbytes(32))
+        data = chance.randbytes(chance.randrange(1, 200))
+        signed = bytearray(key.sign(data) + data)
+        for expected in (True, False):
+            texts = (signed[:64], signed[64:], key.public_key().public_bytes_raw())
+            names = ("signature", "data", "key")
+            fields = {n: base64.b64encode(t).decode() for n, t in zip(names, texts, strict=True)}
+            assert driver.ask("verifies", **fields) == {"verifies": expected}
+            signed[chance.randrange(len(signed))] ^= 1 << chance.randrange(8)
 
 
 def _publish(world: World) -> None:
@@ -161,7 +185,9 @@ def test_a_fault_changes_nothing_and_passes(world: World, case: Case) -> None:
         answer = world.ask("check", limited, quota=limit)
         limited.close()
     else:
+        start = time.monotonic()
         answer = world.check()
+        assert time.monotonic() - start < 5, "a host that says nothing more is not waited for"
     assert answer is not None
     assert (answer["kind"], answer["version"]) == ("failed", "1.0")
     assert answer["reason"] in case.reasons, answer
@@ -170,6 +196,14 @@ def test_a_fault_changes_nothing_and_passes(world: World, case: Case) -> None:
     if limit:
         assert len(world.models()) == 1, "the disk is full: nothing stays"
     world.host.faults = []
+    assert world.check()["kind"] == "updated"
+    assert world.active() == "2.0"
+
+
+def test_a_slow_network_is_no_fault(world: World) -> None:
+    """Longer in all than a client is patient, but never silent for so long."""
+    world.publish("2.0")
+    world.host.faults = [Fault(world.shard("2.0").name, "drip")]
     assert world.check()["kind"] == "updated"
     assert world.active() == "2.0"
 
@@ -230,6 +264,17 @@ def _inside(path: str, value: Any) -> Case:
     return Case(f"{path} is {value!r}", (DOCUMENT,), prepare=_then(change))
 
 
+def _without(name: str) -> Case:
+    """The document lacks a field, at its top or in its newest release."""
+
+    def change(world: World) -> None:
+        document = json.loads((world.site / "models.json").read_bytes())
+        del (document if name in document else document["releases"][0])[name]
+        world.sign(json.dumps(document).encode())
+
+    return Case(f"without {name}", (DOCUMENT,), prepare=_then(change))
+
+
 _MODEL = "variants/0/targets/tfjs"
 REFUSED += [
     _inside("version", 2),
@@ -252,6 +297,9 @@ REFUSED += [
     ),
     _inside(f"{_MODEL}/files/0/sha256", "0" * 63),
     _inside(f"{_MODEL}/files/0/bytes", -1),
+    *map(_without, ("format", "name", "sequence", "expires", "releases")),
+    *map(_without, ("version", "withdrawn", "rollout", "minimum_app", "below_app", "minimum_os")),
+    *map(_without, ("conditions", "variants")),
 ]
 
 
@@ -456,6 +504,14 @@ def test_a_damaged_state_is_a_new_start(world: World, content: str) -> None:
     assert world.active() is None
     assert world.check()["version"] == "1.0"
     assert world.active() == "1.0"
+
+
+@pytest.mark.parametrize("signature", [None, "", "AAAA", "A" * 86 + "==", "?"])
+def test_a_damaged_document_is_asked_for_again(world: World, signature: str | None) -> None:
+    state = world.device / "state.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), "signature": signature}))
+    assert world.check()["kind"] == "current"
+    assert world.host.requests[0] == ("/models.json", 200)
 
 
 def test_an_app_with_other_code_does_not_run_the_old_model(world: World) -> None:

@@ -40,6 +40,7 @@ class World:
     device: Path
     settings: dict[str, Any] = field(default_factory=lambda: dict(DEVICE))
     bundled: str = "0.9"
+    patience: float = 1.0  # seconds; Foundation on Linux knows no part of one
     keys: list[str] = field(default_factory=list)
 
     @property
@@ -55,7 +56,7 @@ class World:
             name="lamp",
             keys=self.keys or [self.publisher.public],
             bundled=self.bundled,
-            timeout=0.4,
+            timeout=self.patience,
             device=self.settings,
             folder=str(self.device),
             **{"quota": None, "self_test": "pass", "conditions": [], **more},

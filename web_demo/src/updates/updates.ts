@@ -167,11 +167,11 @@ export class Updates {
   /** The document, if it is signed, ours, and not older than what was seen. */
   async #fetch(): Promise<Models> {
     const state = await this.#load();
-    const answer = await this.#get("models.json", MOST_DOCUMENT, state.document && state.etag);
-    const known = answer === "not modified";
-    const data = known ? encode(state.document!) : answer.body;
-    const etag = known ? state.etag : answer.etag;
-    const signature = known ? bytesOf(state.signature!) : await this.#signatureOf(data);
+    const known = await this.#known(state);
+    const answer = await this.#get("models.json", MOST_DOCUMENT, known && state.etag);
+    const same = answer === "not modified";
+    const { body: data, etag } = same ? { body: known!.document, etag: state.etag } : answer;
+    const signature = same ? known!.signature : await this.#signatureOf(data);
     if (!(await isSigned(this.#channel.keys, signature, data))) {
       throw new Stop("signature", "models.json is not signed by a key that this app trusts.");
     }
@@ -188,6 +188,17 @@ export class Updates {
     const seen = { sequence: models.sequence, etag, document: decode(data), signature: base64(signature) };
     if (seen.document !== state.document || etag !== state.etag) await this.#save({ ...state, ...seen });
     return models;
+  }
+
+  /** The last document, if it is still what was signed: only then a 304 is of use. */
+  async #known({ document, signature }: State): Promise<{ document: Bytes; signature: Bytes } | null> {
+    try {
+      const known = { document: encode(document!), signature: bytesOf(signature!) };
+      const signed = await isSigned(this.#channel.keys, known.signature, known.document);
+      return signed ? known : null;
+    } catch {
+      return null; // none yet, or no base64
+    }
   }
 
   async #signatureOf(document: Bytes): Promise<Bytes> {
