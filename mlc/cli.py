@@ -291,7 +291,7 @@ def validate(
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(help="Any source or artifact.")],
+    file: Annotated[Path, typer.Argument(help="Any source, artifact or bundle.")],
     batch: Batch = None,
     input_shape: InputShape = None,
     signature: Signature = None,
@@ -299,11 +299,19 @@ def inspect(
     custom_objects: CustomObjects = None,
     as_json: Json = False,
 ) -> None:
-    """Show inputs, outputs, ops, parameters and size of a source or artifact."""
+    """Show inputs, outputs, ops, parameters and size of a source or artifact; what a bundle holds."""
     from mlc.config import read_options
     from mlc.inspection import inspect as run
+    from mlc.inspection import inspect_bundle
+    from mlc.report.bundle import bundle_to_json, print_bundle
     from mlc.report.inspection import print_inspection, to_json
 
+    if bundle := inspect_bundle(file):
+        if as_json:
+            typer.echo(json.dumps(bundle_to_json(bundle), indent=1, ensure_ascii=False))
+        else:
+            print_bundle(bundle)
+        return
     reading = _reading(batch, input_shape, signature, trust, custom_objects)
     found = run(file, read_options({k: v for k, v in reading.items() if v is not None}))
     if as_json:

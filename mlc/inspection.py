@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from mlc import targets
+from mlc.bundle.manifest import MANIFEST, read_manifest
 from mlc.convert.network import Description, Network
 from mlc.convert.read import ReadOptions, look, read
 from mlc.errors import SourceError
@@ -15,7 +18,7 @@ from mlc.targets.target import Summary
 from mlc.validate.size import Size, measure
 from mlc.workers import Workers, explain
 
-__all__ = ["Inspection", "inspect"]
+__all__ = ["BundleInspection", "Inspection", "inspect", "inspect_bundle"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,23 @@ class Inspection:
     path: Path
     summary: Summary
     size: Size
+
+
+@dataclass(frozen=True)
+class BundleInspection:
+    """The manifest of a bundle, and the size of each usable artifact by target."""
+
+    manifest: Mapping[str, Any]
+    sizes: Mapping[str, Size]
+
+
+def inspect_bundle(path: Path) -> BundleInspection | None:
+    """Look into a bundle; None where the folder is none. Raises `SourceError` for a damaged one."""
+    if not (path / MANIFEST).is_file():
+        return None
+    manifest = read_manifest(path)
+    usable = [a for a in manifest["artifacts"] if a["state"] != "failed"]
+    return BundleInspection(manifest, {a["target"]: measure(path / a["file"]) for a in usable})
 
 
 def inspect(path: Path, options: ReadOptions | None = None) -> Inspection:

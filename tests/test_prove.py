@@ -141,7 +141,7 @@ def proven(subject: Subject, tmp_path: Path, limits: Limits, **answers: Any) -> 
     return row
 
 
-GOOD = Proof(Evidence(checks=(PASSED,)), Size(100, 50), timed=True)
+GOOD = Proof(Evidence(checks=(PASSED,)), Size(100, 50, 45), timed=True)
 LATENCY = Latency(5, 1.0, 2.0, 0.5, (0.4, 0.6))
 
 

@@ -1,4 +1,4 @@
-"""Validation of whole bundles: what they say of themselves."""
+"""Whole bundles: what they say of themselves, and what is shown of them."""
 
 from __future__ import annotations
 
@@ -63,3 +63,15 @@ def test_a_label_too_many_is_flagged_without_a_bundle_too(built: Built, tmp_path
         code, said = validated(artifact, built)
         assert code == 1
         assert "metadata_props names 6 labels, but 'scores' has 5 classes. Drop" in said
+
+
+def test_inspect_shows_what_a_bundle_adds_to_an_app(built: Built) -> None:
+    shown = " ".join(mlc("inspect", built.dist).out.split())
+    assert "cnn 1.0.0 bundle of mlc" in shown
+    assert "golden 3 cases" in shown
+    assert "an app's download grows by: Android" in shown
+    told = json.loads(mlc("inspect", built.dist, "--json").out)
+    report = json.loads((built.dist / "report.json").read_text())
+    assert told["downloads"] == report["downloads"]
+    assert {d["target"] for d in told["downloads"]} == {"tflite", "onnx"}
+    assert told["manifest"]["interface"]

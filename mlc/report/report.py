@@ -8,6 +8,7 @@ from typing import Any, Literal
 from mlc.convert.network import Network
 from mlc.errors import Exit
 from mlc.optimize.optimize import Step
+from mlc.report.download import Download, downloads
 from mlc.targets.target import Emission
 from mlc.validate.evidence import Evidence
 from mlc.validate.size import Size
@@ -64,6 +65,12 @@ class Report:
             return Exit.FAILED
         return Exit.GATE if "regressed" in levels else Exit.OK
 
+    @property
+    def downloads(self) -> tuple[Download, ...]:
+        """What an app's download grows by, for every artifact that can be shipped."""
+        usable = [row for row in self.rows if row.level != "failed"]
+        return downloads((row.target, row.size) for row in usable if row.size)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for report.json and --json."""
         return {
@@ -80,6 +87,7 @@ class Report:
             "notes": list(self.notes),
             "passes": [asdict(step) for step in self.steps],
             "artifacts": [_row(row) for row in self.rows],
+            "downloads": [asdict(d) for d in self.downloads],
             "exit_code": int(self.exit_code),
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -10,9 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from mlc.report.download import Download
 from mlc.report.report import Level, Report, Row
 
-__all__ = ["Progress", "print_report", "size_text", "wide_console"]
+__all__ = ["Progress", "download_lines", "print_report", "size_text", "wide_console"]
 
 # The table is not squeezed into less: a narrow terminal folds it, a file or CI log shows it whole.
 _TABLE_WIDTH = 112
@@ -108,10 +110,27 @@ def print_report(report: Report, console: Console) -> None:
             console.print(Text(f"  {label}{line}", style=style), soft_wrap=True)
     for note in report.notes:
         console.print(Text(f"  {note}", style="yellow"), soft_wrap=True)
+    for told in download_lines(report.downloads):
+        console.print(told, soft_wrap=True)
     if any(step.change is not None for step in report.steps[:1]):
         console.print(_passes(report))
     if report.bundle:
         console.print(f"\nbundle: {escape(report.bundle)}", highlight=False, soft_wrap=True)
+
+
+def download_lines(found: Sequence[Download]) -> list[Text]:
+    """What an app's download grows by: a line for all platforms, and one for each hint."""
+    if not found:
+        return []
+    parts = [
+        f"{d.platform} {size_text(d.bytes)}"
+        + (f" ({d.target}, {d.packed})" if d.platform == "web" else "")
+        for d in found
+    ]
+    lines = [Text(f"  an app's download grows by: {' · '.join(parts)}", style="dim")]
+    return lines + [
+        Text(f"  {d.target}, {d.platform}: {d.hint}", style="yellow") for d in found if d.hint
+    ]
 
 
 def _passes(report: Report) -> Table:

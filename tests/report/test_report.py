@@ -30,7 +30,9 @@ EVIDENCE = Evidence(
     latency=Latency(10, 5.0, 4.0, 1.25, (1.2, 1.3)),
     checks=(Check("finite", "passed", "all outputs are finite"),),
 )
-GOOD = Row("tflite", "verified", EMISSION, Size(25_000, 20_000), "0" * 64, EVIDENCE, "m.tflite")
+GOOD = Row(
+    "tflite", "verified", EMISSION, Size(25_000, 20_000, 19_000), "0" * 64, EVIDENCE, "m.tflite"
+)
 FAILED = Row("onnx", "failed", evidence=Evidence(failure="ONNX has no op [Foo]. Leave it out."))
 UNPROVEN = replace(GOOD, target="coreml", level="emitted", evidence=Evidence(reason="No Mac here."))
 BROKEN = replace(
@@ -83,7 +85,7 @@ def test_json_has_all_that_was_measured() -> None:
     assert good["parity"]["outputs"][0]["sqnr_db"] == 41.5
     assert good["accuracy"]["original_interval"] == [0.83, 0.99]
     assert good["latency"]["ratio"] == 1.25
-    assert good["size"] == {"raw": 25_000, "gzip": 20_000}
+    assert good["size"] == {"raw": 25_000, "gzip": 20_000, "brotli": 19_000}
     assert (good["weights"], good["activations"]) == ("int8", "float32")
     assert good["notes"] == ["Activations stay in float32."]
     assert failed["failure"].startswith("ONNX has no op")
