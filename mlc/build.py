@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from collections.abc import Iterator
+from concurrent.futures import as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from mlc.optimize.plan import Plan
 from mlc.prove import DEBUG, Candidate, Subject, open_stages, prove_all, read_subject
 from mlc.report.report import Report, Row
 from mlc.stages import Silent, Stages, Watcher
-from mlc.store import Stored, tree_digest
+from mlc.store import tree_digest
 from mlc.targets.target import Emission, Options
 from mlc.validate import golden
 from mlc.validate.evidence import Evidence
@@ -40,7 +41,7 @@ def build(config: BuildConfig, model: Any = None, watcher: Watcher | None = None
     ):
         subject = read_subject(stages, config, model)
         optimized = _optimize(stages, config, subject)
-        candidates, failures = _emit_all(stages, config, subject, optimized)
+        candidates = _emit_all(stages, config, subject, optimized)
         rows = prove_all(stages, subject, candidates, config.limits)
         report = Report(
             network=subject.network,
@@ -48,12 +49,12 @@ def build(config: BuildConfig, model: Any = None, watcher: Watcher | None = None
             recipe=config.recipe.name,
             data=subject.dataset.title,
             labelled=subject.dataset.labelled,
-            rows=tuple(sorted([*rows, *failures], key=lambda r: targets.NAMES.index(r.target))),
+            rows=tuple(sorted(rows, key=lambda row: targets.NAMES.index(row.target))),
             notes=subject.notes,
             bundle=str(config.output),
             steps=optimized.steps,
         )
-        artifacts = {c.target: c.emission.path for c in candidates}
+        artifacts = {row.target: row.emission.path for row in rows if row.emission}
         cases = subject.references / golden.FOLDER
         return bundle.write(report, artifacts, optimized.plan, cases, config.bindings)
 
@@ -82,14 +83,14 @@ def _optimize(stages: Stages, config: BuildConfig, subject: Subject) -> Optimize
 
 def _emit_all(
     stages: Stages, config: BuildConfig, subject: Subject, optimized: Optimized
-) -> tuple[list[Candidate], list[Row]]:
-    """Every target at the same time; those that fail cost nobody else anything."""
+) -> Iterator[Candidate | Row]:
+    """Every target at the same time, each as soon as it is there; failures cost nobody else anything."""
     calibration = _calibration(config, subject) or _trial(config, subject)
     fingerprint = calibration.dataset.fingerprint if calibration else "none"
     known = fingerprint is not None
     network, plan, options = optimized.network, optimized.plan, config.options
-    running: dict[str, Future[Stored]] = {
-        name: stages.run(
+    running = {
+        stages.run(
             f"emit {targets.title(name)}",
             (network.digest, plan, options, name, fingerprint) if known else None,
             emit,
@@ -98,19 +99,18 @@ def _emit_all(
             plan,
             calibration,
             options,
-        )
+        ): name
         for name in config.targets
     }
-    candidates, failures = [], []
-    for name, future in running.items():
+    for future in as_completed(running):
+        name = running[future]
         if error := future.exception():
             why = str(explain(error, f"emitting {targets.title(name)}"))
-            failures.append(Row(name, "failed", evidence=Evidence(failure=why)))
+            yield Row(name, "failed", evidence=Evidence(failure=why))
         else:
             stored = future.result()
             emission = stored.value.at(stored.folder)
-            candidates.append(Candidate(name, emission, tree_digest(emission.path)))
-    return candidates, failures
+            yield Candidate(name, emission, tree_digest(emission.path))
 
 
 def _calibration(config: BuildConfig, subject: Subject) -> Calibration | None:

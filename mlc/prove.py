@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from mlc.data.dataset import Dataset, open_data
 from mlc.data.synthesized import synthesize
 from mlc.report.report import Level, Row
 from mlc.stages import Stages, Watcher
-from mlc.store import Store, cache_folder, tree_digest
+from mlc.store import Store, Stored, cache_folder, tree_digest
 from mlc.targets.target import Emission
 from mlc.validate import gate
 from mlc.validate.evidence import Evidence, Latency
@@ -42,17 +42,24 @@ DEBUG = "--debug shows more."  # where there is no bundle, there is no build.log
 
 @dataclass(frozen=True)
 class Subject:
-    """What artifacts are compared with: the network, its own outputs, and the samples.
+    """What artifacts are compared with: the network, the samples, and its own outputs on them.
 
-    `golden` is how many golden cases were asked for.
+    These are being recorded while artifacts are made. `golden` is how many golden cases were asked for.
     """
 
     network: Network
     dataset: Dataset
-    references: Path
+    recording: Future[Stored]
     golden: int
     source_bytes: int
     notes: tuple[str, ...]
+
+    @property
+    def references(self) -> Path:
+        """The folder of the recorded outputs; waits for them. Raises what went wrong with them."""
+        if error := self.recording.exception():
+            raise explain(error, "running the original", DEBUG) from error
+        return self.recording.result().folder
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ def open_stages(config: BuildConfig, log: Path, watcher: Watcher) -> Iterator[St
 
 
 def read_subject(stages: Stages, config: BuildConfig, model: Any = None) -> Subject:
-    """Read the source, open the data, and run the network on them."""
+    """Read the source, open the data, and start to run the network on them."""
     if model is None:
         network = _read(stages, config)
         size = weigh(config.source)
@@ -89,7 +96,7 @@ def read_subject(stages: Stages, config: BuildConfig, model: Any = None) -> Subj
     else:
         dataset = synthesize(network, _MADE_UP, config.data.input_range)
     known = dataset.fingerprint is not None
-    stored = stages.run(
+    recording = stages.run(
         "run the original",
         (network.digest, dataset.fingerprint, config.data.golden) if known else None,
         reference,
@@ -97,10 +104,8 @@ def read_subject(stages: Stages, config: BuildConfig, model: Any = None) -> Subj
         dataset,
         config.data.golden,
     )
-    if error := stored.exception():
-        raise explain(error, "running the original", DEBUG) from error
     notes = (*network.notes, *_doubts(network, config))
-    return Subject(network, dataset, stored.result().folder, config.data.golden, size, notes)
+    return Subject(network, dataset, recording, config.data.golden, size, notes)
 
 
 def _read(stages: Stages, config: BuildConfig) -> Network:
@@ -138,26 +143,34 @@ def _doubts(network: Network, config: BuildConfig) -> tuple[str, ...]:
 def prove_all(
     stages: Stages,
     subject: Subject,
-    candidates: Sequence[Candidate],
+    candidates: Iterable[Candidate | Row],
     limits: Mapping[str, Limits],
 ) -> list[Row]:
-    """Run every artifact on every sample, time those that can be timed, and hold them to the limits."""
+    """Run every artifact on every sample, time those that can be timed, and hold them to the limits.
+
+    Each is run as soon as `candidates` yields it. A target of which there is only a row keeps that row.
+    """
     network, dataset = subject.network, subject.dataset
     same = (network.digest, dataset.fingerprint, subject.golden)
     known = same if dataset.fingerprint is not None else None
-    running = {
-        stages.run(
-            f"prove {targets.title(c.target)}",
-            (*known, c.sha256, c.emission.weights, c.emission.activations) if known else None,
+    rows: list[Row] = []
+    running: dict[Future[Stored], Candidate] = {}
+    for candidate in candidates:
+        if isinstance(candidate, Row):
+            rows.append(candidate)
+            continue
+        claim = (candidate.sha256, candidate.emission.weights, candidate.emission.activations)
+        proof = stages.run(
+            f"prove {targets.title(candidate.target)}",
+            (*known, *claim) if known else None,
             prove,
-            c.target,
-            c.emission,
+            candidate.target,
+            candidate.emission,
             network,
             dataset,
             subject.references,
-        ): c
-        for c in candidates
-    }
+        )
+        running[proof] = candidate
     proofs: dict[Candidate, Proof] = {}
     for future in as_completed(running):
         candidate = running[future]
@@ -167,11 +180,11 @@ def prove_all(
             proofs[candidate] = Proof(Evidence(failure=why), size, timed=False)
         else:
             proofs[candidate] = future.result().value
-    times = _times(stages, subject, [c for c in candidates if proofs[c].timed])
-    mutual = _mutual({c.target: proofs[c].answers for c in candidates})
-    return [
-        _row(c, proofs[c], times.get(c.target), mutual[c.target], limits[c.target])
-        for c in candidates
+    proven = list(running.values())
+    times = _times(stages, subject, [c for c in proven if proofs[c].timed])
+    mutual = _mutual({c.target: proofs[c].answers for c in proven})
+    return rows + [
+        _row(c, proofs[c], times.get(c.target), mutual[c.target], limits[c.target]) for c in proven
     ]
 
 
@@ -198,6 +211,7 @@ def _times(
     if not candidates:
         return {}
     network, dataset = subject.network, subject.dataset
+    candidates = sorted(candidates, key=lambda c: c.target)  # whichever was there first
     digests = tuple(c.sha256 for c in candidates)
     known = dataset.fingerprint is not None
     future = stages.run(

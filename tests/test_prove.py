@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +16,12 @@ from mlc.build import _calibration
 from mlc.config import BuildConfig, resolve
 from mlc.convert.preprocessing import Preprocessing
 from mlc.data.synthesized import synthesize
+from mlc.errors import DataError
 from mlc.optimize.recipe import named
 from mlc.prove import Candidate, Subject, prove_all
+from mlc.report.report import Row
 from mlc.stages import Silent, Stages
-from mlc.store import Store
+from mlc.store import Store, Stored
 from mlc.targets.target import Emission
 from mlc.validate.evidence import Check, Evidence, Latency
 from mlc.validate.execute import Proof
@@ -37,7 +39,9 @@ def configured(**flags: Any) -> BuildConfig:
 
 @pytest.fixture
 def subject(tmp_path: Path) -> Subject:
-    return Subject(NETWORK, synthesize(NETWORK, 4), tmp_path, 0, 10, ())
+    recording: Future[Stored] = Future()
+    recording.set_result(Stored(tmp_path, 1))
+    return Subject(NETWORK, synthesize(NETWORK, 4), recording, 0, 10, ())
 
 
 @pytest.fixture
@@ -168,6 +172,40 @@ def test_timing_that_fails_costs_only_the_time(subject: Subject, tmp_path: Path)
 def test_what_cannot_be_timed_is_not(subject: Subject, tmp_path: Path) -> None:
     untimed = replace(GOOD, timed=False)
     assert proven(subject, tmp_path, Limits(), prove=untimed).evidence.latency is None
+
+
+def test_each_artifact_is_proven_as_soon_as_it_is_there(subject: Subject, tmp_path: Path) -> None:
+    """And a target that could not be emitted keeps its row."""
+    events = []
+
+    class Watched(Silent):
+        def started(self, title: str) -> None:
+            events.append(title)
+
+    def emitted() -> Iterator[Candidate | Row]:
+        for target in ("tflite", "onnx"):
+            events.append(target)
+            (tmp_path / target).write_bytes(bytes(100))
+            emission = Emission(tmp_path / target, "float32", "float32")
+            yield Candidate(target, emission, target)
+        yield Row("coreml", "failed")
+
+    with Stages(Store(tmp_path / "store"), tmp_path / "log", Watched()) as stages:
+        stages._workers = Answers(prove=GOOD, time_runs={})  # type: ignore[assignment]
+        rows = prove_all(stages, subject, emitted(), dict.fromkeys(("tflite", "onnx"), Limits()))
+    assert events == ["tflite", "prove TFLite", "onnx", "prove ONNX", "measure latency"]
+    assert {row.target: row.level for row in rows} == {
+        "coreml": "failed",
+        "tflite": "verified",
+        "onnx": "verified",
+    }
+
+
+def test_an_original_that_cannot_be_run_is_told_in_a_sentence(subject: Subject) -> None:
+    failed: Future[Stored] = Future()
+    failed.set_exception(DataError("The data have other shapes.", "Look at them."))
+    with pytest.raises(DataError, match="other shapes"):
+        _ = replace(subject, recording=failed).references
 
 
 def test_artifacts_are_compared_with_each_other() -> None:

@@ -53,9 +53,6 @@ def freeze(
                 "Turn text into numbers in the app, and save the part of the model after that.",
             )
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import (
-        convert_variables_to_constants_v2,
-    )
 
     arguments = as_identifiers([spec.name for spec in inputs])
 
@@ -78,9 +75,7 @@ def freeze(
         raise _untraceable(inputs, error) from error
     _refuse_state(traced)
     sizes = {v.ref(): v.shape.num_elements() for v in traced.graph.variables if v.dtype.is_floating}
-    frozen = convert_variables_to_constants_v2(
-        traced, lower_control_flow=False, aggressive_inlining=True
-    )
+    frozen = _without_variables(traced)
     outputs = as_identifiers(list(results), taken=arguments)
 
     with tf.Graph().as_default() as graph:
@@ -88,12 +83,12 @@ def freeze(
             old.name: tf.compat.v1.placeholder(
                 tf.dtypes.as_dtype(spec.dtype), spec.shape, name=argument
             )
-            for old, spec, argument in zip(frozen.inputs, inputs, arguments, strict=True)
+            for old, spec, argument in zip(traced.inputs, inputs, arguments, strict=False)
         }
         ends = tf.import_graph_def(
-            _without_control_edges(frozen.graph.as_graph_def()),
+            _without_control_edges(frozen),
             input_map=placeholders,
-            return_elements=[t.name for t in frozen.outputs],
+            return_elements=[t.name for t in traced.outputs],
             name=_BODY,
         )
         for end, name in zip(ends, outputs, strict=True):
@@ -223,6 +218,21 @@ def _vocabulary(graph_def: Any, inputs: Sequence[str]) -> dict[str, int]:
             if index in inputs and table.op == "Const":
                 rows[index] = int(table.attr["value"].tensor.tensor_shape.dim[0].size)
     return rows
+
+
+def _without_variables(traced: Any) -> Any:
+    """A traced function as a GraphDef, variables as constants, calls inlined.
+
+    TensorFlow's public `convert_variables_to_constants_v2` does this, and then makes a function of it
+    that can be called, which takes longer than all the rest.
+    """
+    from tensorflow.python.framework import convert_to_constants as stock
+
+    data = stock._FunctionConverterDataInEager(
+        func=traced, lower_control_flow=False, aggressive_inlining=True
+    )
+    graph_def, _ = stock._replace_variables_by_constants(converter_data=data)
+    return graph_def
 
 
 def _without_control_edges(graph_def: Any) -> Any:

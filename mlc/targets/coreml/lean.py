@@ -17,12 +17,16 @@ def lean(graph_def: Any) -> Iterator[Any]:
        is handed an empty one, and gets the real one where it goes to work.
     2. It checks its own invariants over the whole program after each of a hundred passes. What they
        guard is checked by running the result. The last check, of the finished program, stays.
+    3. It looks at every value again, after each step of each pass, for compressed weights above it. There
+       are none before weights are compressed, which comes later.
     """
     import tensorflow as tf
     from coremltools.converters.mil.frontend.tensorflow2.load import TF2Loader
+    from coremltools.converters.mil.mil.block import Block
     from coremltools.converters.mil.mil.program import Program
 
     load, validate = TF2Loader._graph_def_from_model, Program.validate
+    propagate = Block._propagate_nonreplaceable_vars
 
     def given(self: Any, output_names: Any = None) -> Any:
         return graph_def
@@ -32,7 +36,9 @@ def lean(graph_def: Any) -> Iterator[Any]:
             validate(self, check_essential_scope)
 
     TF2Loader._graph_def_from_model, Program.validate = given, validate_last
+    Block._propagate_nonreplaceable_vars = lambda self: None
     try:
         yield tf.compat.v1.GraphDef()
     finally:
         TF2Loader._graph_def_from_model, Program.validate = load, validate
+        Block._propagate_nonreplaceable_vars = propagate

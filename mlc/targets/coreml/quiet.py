@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from mlc.absent import absent
+
 __all__ = ["quiet"]
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence coremltools for one call, and leave the process as it was found.
+    """Load coremltools, silence it for one call, and leave the process as it was found.
 
-    coremltools has no option for its tqdm bars, so the class itself is told for the while.
+    It has no option for its tqdm bars, so the class itself is told for the while. Three quarters of its
+    import is scikit-learn, whose models it then says it does not support in that version.
     """
     progress: Any = importlib.import_module("tqdm.std").tqdm
     logger = logging.getLogger("coremltools")
@@ -27,6 +30,8 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            with absent("sklearn"):
+                import coremltools  # noqa: F401
             yield
     finally:
         progress.__init__ = bar

@@ -12,6 +12,7 @@ from mlc.errors import UnsupportedError
 from mlc.targets.onnx.canonical import canonical
 from mlc.targets.onnx.graphs import all_graphs
 from mlc.targets.onnx.invariants import hoist_invariants
+from mlc.targets.onnx.lean import lean
 from mlc.targets.onnx.missing import HANDLERS
 from mlc.targets.onnx.recurrent import restore_sums
 
@@ -20,19 +21,13 @@ __all__ = ["convert", "rebuilt"]
 
 def convert(network: Network, opset: int) -> Any:
     """Convert by tf2onnx; raises `UnsupportedError` with the operations that ONNX lacks."""
-    import tf2onnx
-
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
-    graph_def = _inlined(network)
-    restore_sums(graph_def)
     try:
-        model, _ = tf2onnx.convert.from_graph_def(
-            graph_def,
-            input_names=[f"{s.name}:0" for s in network.inputs],
-            output_names=[f"{s.name}:0" for s in network.outputs],
-            opset=opset,
-            custom_op_handlers={name: (handler, []) for name, handler in HANDLERS.items()},
-        )
+        try:
+            with lean():
+                model = _converted(network, opset)
+        except Exception:  # an optimization may fail, which the stock way does without
+            model = _converted(network, opset)
     except (ValueError, KeyError, NotImplementedError, AttributeError, TypeError) as error:
         line = next((s.strip() for s in str(error).splitlines() if s.strip()), "no reason given")
         raise UnsupportedError(
@@ -42,6 +37,21 @@ def convert(network: Network, opset: int) -> Any:
     _refuse_foreign_ops(model, opset)
     hoist_invariants(model)
     return rebuilt(model, network, suffix=":0")
+
+
+def _converted(network: Network, opset: int) -> Any:
+    import tf2onnx
+
+    graph_def = _inlined(network)
+    restore_sums(graph_def)
+    model, _ = tf2onnx.convert.from_graph_def(
+        graph_def,
+        input_names=[f"{s.name}:0" for s in network.inputs],
+        output_names=[f"{s.name}:0" for s in network.outputs],
+        opset=opset,
+        custom_op_handlers={name: (handler, []) for name, handler in HANDLERS.items()},
+    )
+    return model
 
 
 def rebuilt(model: Any, network: Network, suffix: str = "") -> Any:
