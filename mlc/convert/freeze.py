@@ -83,7 +83,9 @@ def freeze(
             old.name: tf.compat.v1.placeholder(
                 tf.dtypes.as_dtype(spec.dtype), spec.shape, name=argument
             )
-            for old, spec, argument in zip(traced.inputs, inputs, arguments, strict=False)
+            for old, spec, argument in zip(
+                traced.inputs[: len(inputs)], inputs, arguments, strict=True
+            )  # variables follow
         }
         ends = tf.import_graph_def(
             _without_control_edges(frozen),
