@@ -88,7 +88,7 @@ def freeze(
             )  # variables follow
         }
         ends = tf.import_graph_def(
-            _without_control_edges(frozen),
+            _without_constraints(frozen),
             input_map=placeholders,
             return_elements=[t.name for t in traced.outputs],
             name=_BODY,
@@ -237,12 +237,16 @@ def _without_variables(traced: Any) -> Any:
     return graph_def
 
 
-def _without_control_edges(graph_def: Any) -> Any:
-    """Inlined calls leave control edges on NoOps and reads; inference has no order to keep."""
+def _without_constraints(graph_def: Any) -> Any:
+    """Without control edges, which inlined calls leave on NoOps: inference has no order to keep.
+
+    And without colocation, which names placeholders that others take the place of.
+    """
     for node in graph_def.node:
         data = [i for i in node.input if not i.startswith("^")]
         del node.input[:]
         node.input.extend(data)
+        node.attr.pop("_class", None)
     return graph_def
 
 
