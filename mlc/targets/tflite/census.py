@@ -33,7 +33,7 @@ def count(model: Any) -> Census:
     """Count over all subgraphs. A constant that several tensors share counts once."""
     sizes: Counter[str] = Counter()
     seen: set[int] = set()
-    integer_activations = False
+    computed: Counter[str] = Counter()  # types of quantized tensors that are not constants
     names = op_names(model)
     ops = 0
     float_ops: Counter[str] = Counter()
@@ -41,7 +41,7 @@ def count(model: Any) -> Census:
         for tensor in graph.tensors:
             kind = type_name(tensor.type)
             if not constant(model, tensor):
-                integer_activations |= kind in _INTEGER and _is_quantized(tensor)
+                computed[kind] += kind in _INTEGER and _is_quantized(tensor)
             elif tensor.buffer not in seen and _is_parameter(tensor, kind):
                 seen.add(tensor.buffer)
                 sizes[kind] += prod(map(int, tensor.shape))
@@ -56,15 +56,22 @@ def count(model: Any) -> Census:
 
     enough = max(1, sizes.total() / 10)
     weights: Precision = "float32"
-    if sum(sizes[kind] for kind in _INTEGER) >= enough:
+    if sizes["int4"] >= enough:
+        weights = "int4"
+    elif sum(sizes[kind] for kind in _INTEGER) >= enough:
         weights = "int8"
     elif sizes["float16"] >= enough:
         weights = "float16"
+    activations: Precision = "float32"
+    if computed["int8"] or computed["uint8"]:
+        activations = "int8"
+    elif computed["int16"]:
+        activations = "int16"
     return Census(
         parameters=sum(sizes.values()),
         float_parameters=sizes["float32"],
         weights=weights,
-        activations="int8" if integer_activations else "float32",
+        activations=activations,
         op_count=ops,
         float_op_count=sum(float_ops.values()),
         float_ops=tuple(sorted(float_ops)),

@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mlc.convert.execute import concrete_function
 from mlc.convert.network import Network
-from mlc.errors import UnsupportedError
 from mlc.optimize.plan import Plan
-from mlc.optimize.recipe import Recipe
-from mlc.targets.target import Arrays, Calibration, Emission, Options
+from mlc.targets.target import Calibration, Emission, Options
 from mlc.targets.tflite import flatbuffer
 from mlc.targets.tflite.census import Census, count
+from mlc.targets.tflite.convert import convert
+from mlc.targets.tflite.integers import quantize_operations
 from mlc.targets.tflite.label import label
-from mlc.targets.tflite.refusal import refusal
+from mlc.targets.tflite.planned import planned_activations, planned_weights
 from mlc.targets.tflite.standard import attach_files
+from mlc.targets.tflite.tidy import tidy
+from mlc.targets.tflite.weights import halve_constants, store_weights
 
 __all__ = ["emit"]
 
@@ -28,20 +29,28 @@ def emit(
     options: Options,
     path: Path,
 ) -> Emission:
-    """Convert, label, write; then say what the file holds, not what was asked of the converter.
+    """Convert to float32, lower the plan, label, write; then say what the file holds.
 
-    * `fp32`: as the network;
-    * `fp16`: float16 weights, which LiteRT widens on CPUs and keeps on GPUs;
-    * `int8` with calibration data: integer kernels wherever TFLite has one, float inputs and outputs;
-    * `int8` without, or with loops: integer weights, activations in float32.
+    * float16 weights, which LiteRT widens on CPUs and keeps on GPUs;
+    * integer activations: integer kernels by the plan's ranges, float inputs and outputs;
+    * integer weights alone: widened when the file is loaded, activations in float32.
+
+    Nothing is calibrated here, so `calibration` is not read.
     """
-    recipe = plan.recipe
-    loops = _has_loops(network)
-    if loops:
-        calibration = None  # the converter's calibration ends the process with a segmentation fault
-    model = flatbuffer.parse(_convert(network, recipe, calibration))
-    _refuse_state(model)
+    model = convert(network)
+    notes = []
+    if plan.recipe.weights == "float16":
+        if beyond := halve_constants(model):
+            notes.append(f"{beyond} constants beyond float16's range (±65,504) stayed float32.")
+    else:
+        activations = planned_activations(model, network, plan)
+        weights = planned_weights(model, network, plan)
+        if activations:
+            model = quantize_operations(model, activations, weights)
+            weights = planned_weights(model, network, plan)  # those that are still float32
+        store_weights(model, weights)
     label(model, network)
+    tidy(model)
     path.write_bytes(attach_files(flatbuffer.serialize(model), network))
 
     census = count(model)
@@ -49,101 +58,41 @@ def emit(
         path=path,
         weights=census.weights,
         activations=census.activations,
-        notes=_notes(recipe, calibration is not None, loops, census),
+        notes=(*notes, *_notes(network, plan, census)),
     )
 
 
-def _convert(network: Network, recipe: Recipe, calibration: Calibration | None) -> bytes:
-    import tensorflow as tf
-    from tensorflow.lite.python.convert_phase import ConverterError
-
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete_function(network)])
-    # Never SELECT_TF_OPS: such files need the Flex library, which phones do not have.
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if recipe.weights != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if recipe.weights == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    elif recipe.activations == "int8" and calibration is not None:
-        # With both sets the converter quantizes each op that has an integer kernel and leaves the
-        # others in float. Where all have one, the bytes are those of TFLITE_BUILTINS_INT8 alone.
-        converter.target_spec.supported_ops.append(tf.lite.OpsSet.TFLITE_BUILTINS_INT8)
-        converter.representative_dataset = lambda: _samples(network, calibration)
-    try:
-        return bytes(converter.convert())
-    except ConverterError as error:
-        raise refusal(str(error), network.inputs) from error
-
-
-def _samples(network: Network, calibration: Calibration) -> Iterator[list[Any]]:
-    """Calibration batches, cut to the network's own batch, in the order of its inputs."""
-    for batch in calibration():
-        yield from _cut(network, batch)
-
-
-def _cut(network: Network, batch: Arrays) -> Iterator[list[Any]]:
-    arrays = [batch[spec.name].astype(spec.dtype) for spec in network.inputs]
-    own = network.inputs[0].shape[:1]
-    if not own:
-        yield arrays
+def _notes(network: Network, plan: Plan, census: Census) -> Iterator[str]:
+    recipe = plan.recipe
+    if census.weights != recipe.weights:
+        yield (
+            f"{recipe.weights} weights were asked for, but most are {census.weights}: tensors of fewer "
+            "than 1,024 elements are not worth it, and some operations take no others."
+        )
+    elif recipe.weights == "float16":
+        yield "The weights are float16; LiteRT computes in float32 on CPUs and in float16 on GPUs."
+    elif recipe.weights != "float32" and census.float_parameters:
+        yield (
+            f"{census.float_parameters:,} of {census.parameters:,} parameters stayed float32: "
+            "small tensors, and those of operations without an integer kernel."
+        )
+    if not recipe.integer_activations:
         return
-    size = own[0] or 1
-    for start in range(0, len(arrays[0]) - size + 1, size):
-        yield [array[start : start + size] for array in arrays]
+    if not plan.calibrated:
+        yield "Without calibration data activations stay float32; give --data for integer kernels."
+    elif _has_loops(network):
+        yield (
+            "What loops compute stays float32: their tensors have no ranges. Unroll recurrent layers "
+            "for integer kernels."
+        )
+    elif census.float_ops:
+        yield (
+            f"{census.float_op_count} of {census.op_count} operations are computed in float32: "
+            f"{', '.join(census.float_ops)}."
+        )
 
 
 def _has_loops(network: Network) -> bool:
     """Whether there are loops: LSTM and GRU layers that are not unrolled."""
-    import tensorflow as tf
-
-    graph_def = tf.compat.v1.GraphDef.FromString(network.graph)
-    nodes = [*graph_def.node, *(n for f in graph_def.library.function for n in f.node_def)]
+    nodes: list[Any] = network.nodes()
     return any(node.op in ("While", "StatelessWhile") for node in nodes)
-
-
-def _refuse_state(model: Any) -> None:
-    """Refuse variables: the converter writes files with them whose initial values are lost."""
-    state = sorted(
-        name
-        for name in flatbuffer.histogram(model)
-        if name in ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE")
-    )
-    if state:
-        raise UnsupportedError(
-            f"The network keeps state between runs ({', '.join(state)}), which TFLite files lose.",
-            "Make the layer stateless, and pass its state in and out as tensors.",
-        )
-
-
-def _notes(recipe: Recipe, calibrated: bool, loops: bool, census: Census) -> tuple[str, ...]:
-    notes = []
-    if census.weights != recipe.weights:
-        notes.append(
-            f"{recipe.weights} weights were asked for, but the converter left them in "
-            f"{census.weights}: it passes over tensors of fewer than 1,024 elements."
-        )
-    elif recipe.weights == "float16":
-        notes.append(
-            "The weights are float16; LiteRT computes in float32 on CPUs and in float16 on GPUs."
-        )
-    elif recipe.weights == "int8" and census.float_parameters:
-        notes.append(
-            f"{census.float_parameters:,} of {census.parameters:,} parameters stayed float32: "
-            "small tensors, and those of operations without an integer kernel."
-        )
-    if recipe.activations == "int8" and loops:
-        notes.append(
-            "Activations stay float32 (dynamic range quantization): TFLite's converter cannot "
-            "calibrate a network with loops. Unroll its recurrent layers for integer kernels."
-        )
-    elif recipe.activations == "int8" and not calibrated:
-        notes.append(
-            "Without calibration data activations stay float32 (dynamic range quantization); "
-            "give --data for integer kernels."
-        )
-    elif recipe.activations == "int8" and census.float_ops:
-        notes.append(
-            f"{census.float_op_count} of {census.op_count} operations stayed float32, having no "
-            f"integer kernel for these inputs: {', '.join(census.float_ops)}."
-        )
-    return tuple(notes)

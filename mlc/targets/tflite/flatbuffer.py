@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import struct
 from collections import Counter
 from functools import cache
@@ -11,7 +12,26 @@ import numpy as np
 
 from mlc.errors import SourceError
 
-__all__ = ["IDENTIFIER", "constant", "histogram", "op_names", "parse", "serialize", "type_name"]
+__all__ = [
+    "IDENTIFIER",
+    "add_constant",
+    "add_tensor",
+    "array",
+    "constant",
+    "histogram",
+    "is_float32",
+    "op_names",
+    "operator",
+    "parse",
+    "quantization",
+    "serialize",
+    "text",
+    "type_name",
+    "type_number",
+    "values",
+]
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 IDENTIFIER = b"TFL3"  # at byte 4 of every file
 
@@ -27,13 +47,23 @@ def parse(data: bytes) -> Any:
     if data[4:8] != IDENTIFIER:
         raise SourceError("This is not a TFLite file: its identifier TFL3 is missing.")
     try:
-        return schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
+        model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
     except (struct.error, ValueError, TypeError, IndexError, OverflowError) as error:
         # What the generated code raises when an offset points outside of the file.
         raise SourceError(
             f"The TFLite file is damaged or cut short ({len(data):,} bytes).",
             "Download or build it again.",
         ) from error
+    _bring_in(model, data)
+    return model
+
+
+def _bring_in(model: Any, data: bytes) -> None:
+    """Large files keep constants behind the flatbuffer; the object API knows of them only where."""
+    for buffer in model.buffers or ():
+        if buffer.offset > 1:  # 0 and 1 mean that there is none
+            buffer.data = array(data[buffer.offset : buffer.offset + buffer.size])
+            buffer.offset = buffer.size = 0
 
 
 def serialize(model: Any) -> bytes:
@@ -76,6 +106,76 @@ def type_name(number: int) -> str:
     return _members("TensorType")[number].lower()
 
 
+def type_number(name: str) -> int:
+    """TFLite's number of a tensor type, by the name that `type_name` gives it."""
+    return {n.lower(): number for number, n in _members("TensorType").items()}[name]
+
+
+def is_float32(tensor: Any) -> bool:
+    """Whether the tensor holds float32."""
+    return type_name(tensor.type) == "float32"
+
+
+def values(model: Any, tensor: Any) -> Array:
+    """The array of a constant whose type numpy has."""
+    data = bytes(model.buffers[tensor.buffer].data)
+    shape = tensor.shape if tensor.shape is not None else ()
+    return np.frombuffer(data, type_name(tensor.type)).reshape([int(d) for d in shape])
+
+
+def quantization(scale: Array, zero_point: int = 0, axis: int = 0) -> Any:
+    """`real = scale · (integer − zero_point)`, with one scale or one for each index of `axis`."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    parameters = schema.QuantizationParametersT()
+    parameters.scale = np.atleast_1d(np.asarray(scale, np.float32))
+    parameters.zeroPoint = np.full(parameters.scale.shape, zero_point, np.int64)
+    parameters.quantizedDimension = axis
+    return parameters
+
+
+def add_tensor(graph: Any, like: Any, kind: str, suffix: str) -> int:
+    """A tensor of the shape of another and of that type, not a constant; returns its index."""
+    tensor = copy.copy(like)
+    tensor.name = f"{text(like.name)}{suffix}"
+    tensor.type, tensor.buffer, tensor.quantization = type_number(kind), 0, None
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def add_constant(model: Any, tensor: Any, data: bytes) -> None:
+    """Make a tensor a constant of these bytes."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    buffer = schema.BufferT()
+    buffer.data = array(data)
+    model.buffers.append(buffer)
+    tensor.buffer = len(model.buffers) - 1
+
+
+def operator(model: Any, name: str, version: int, source: int, result: int) -> Any:
+    """A builtin operation without options from one tensor to another; still to be put into a graph."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    op = schema.OperatorT()
+    op.opcodeIndex = _operator_code(model, name, version)
+    op.inputs, op.outputs = [source], [result]
+    return op
+
+
+def _operator_code(model: Any, name: str, version: int) -> int:
+    from ai_edge_litert import schema_py_generated as schema
+
+    for i, known in enumerate(op_names(model)):
+        if known == name and model.operatorCodes[i].version >= version:
+            return i
+    code = schema.OperatorCodeT()
+    code.builtinCode = getattr(schema.BuiltinOperator, name)
+    code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
 def constant(model: Any, tensor: Any) -> bool:
     """Whether the tensor's values are in the file."""
     data = model.buffers[tensor.buffer].data
@@ -87,7 +187,7 @@ def text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
 
 
-def array(data: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def array(data: bytes) -> Array:
     """Bytes as the object API wants a buffer's data."""
     return np.frombuffer(data, np.uint8)
 

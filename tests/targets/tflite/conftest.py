@@ -12,7 +12,7 @@ import pytest
 
 from mlc.convert.freeze import freeze
 from mlc.convert.network import Description, Network, Provenance, TensorSpec
-from mlc.optimize.plan import Plan
+from mlc.optimize.optimize import Request, make_plan, simplify
 from mlc.optimize.recipe import named
 from mlc.targets import tflite
 from mlc.targets.target import Arrays, Calibration, Emission, Options
@@ -53,13 +53,14 @@ def emit(frozen: Callable[..., Network], tmp_path_factory: pytest.TempPathFactor
     @cache
     def build(name: str, recipe: str, batch: int | None = 1, calibrated: bool = True) -> Emission:
         network = frozen(name, batch)
-        path = tmp_path_factory.mktemp("tflite") / f"{name}.tflite"
         calibration = calibration_of(network) if calibrated else None
-        return tflite.emit(network, Plan(named(recipe)), calibration, Options(), path)
+        return write(network, tmp_path_factory.mktemp("tflite"), recipe, calibration=calibration)
 
     return build
 
 
 def write(network: Network, folder: Path, recipe: str = "fp32", **options: Any) -> Emission:
-    calibration = options.get("calibration")
-    return tflite.emit(network, Plan(named(recipe)), calibration, Options(), folder / "a.tflite")
+    """Emit as a build does: simplified, planned on `calibration` where it is given."""
+    simpler, _ = simplify(network)
+    plan = make_plan(simpler, Request(named(recipe), options.get("calibration")))
+    return tflite.emit(simpler, plan, None, Options(), folder / "a.tflite")
