@@ -19,7 +19,7 @@ from mlc.convert.preprocessing import Preprocessing
 from mlc.data.dataset import Calibration, batches
 from mlc.data.synthesized import synthesize
 from mlc.errors import MlcError
-from mlc.optimize.plan import Plan
+from mlc.optimize.optimize import Request, make_plan, simplify
 from mlc.optimize.recipe import named
 from mlc.store import tree_digest
 from mlc.targets.target import Emission, Options
@@ -50,7 +50,9 @@ def emit(target: str, tmp_path: Path) -> Callable[..., Artifact]:
         dataset = synthesize(network, 8)
         calibration = Calibration(dataset, network, 8) if calibrated else None
         path = tmp_path / f"{network.description.name}-{recipe}{room.SUFFIX}"
-        emission = room.emit(network, Plan(named(recipe)), calibration, Options(), path)
+        simpler, _ = simplify(network)  # as a build does
+        plan = make_plan(simpler, Request(named(recipe), calibration))
+        emission = room.emit(simpler, plan, calibration, Options(), path)
         return Artifact(target, network, emission)
 
     return emit

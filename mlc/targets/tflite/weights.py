@@ -17,7 +17,7 @@ Position = tuple[int, int]  # graph, tensor
 
 # Versions of DEQUANTIZE that know these types of input.
 _VERSIONS = {"float16": 3, "int8": 5, "int4": 6}
-_SMALL = 1024  # elements; below this the operation costs what the narrower numbers save
+_SMALL = 1024  # elements; a shorter vector, such as a bias, saves less than its operation costs
 _HALF = np.finfo(np.float16)
 
 
@@ -43,14 +43,14 @@ def store_weights(model: Any, weights: Mapping[Position, Weight]) -> None:
 
 
 def halve_constants(model: Any) -> int:
-    """Store float constants as float16, but small ones; answer how many are beyond its range."""
+    """Store float constants as float16, but for short vectors; answer how many are beyond its range."""
     beyond = 0
     for graph in model.subgraphs:
         for t, tensor in enumerate(list(graph.tensors)):
             if not flatbuffer.is_float32(tensor) or not flatbuffer.constant(model, tensor):
                 continue
             values = flatbuffer.values(model, tensor)
-            if values.size < _SMALL:
+            if values.ndim < 2 and values.size < _SMALL:
                 continue
             if np.abs(values[np.isfinite(values)]).max(initial=0) > _HALF.max:
                 beyond += 1
