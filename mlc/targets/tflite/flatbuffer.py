@@ -67,12 +67,23 @@ def _bring_in(model: Any, data: bytes) -> None:
 
 
 def serialize(model: Any) -> bytes:
-    """The bytes of a `ModelT`, constants aligned as LiteRT wants them."""
+    """The bytes of a `ModelT`, constants aligned as LiteRT wants them, equal vectors written once."""
     import flatbuffers
 
     class Aligned(flatbuffers.Builder):  # type: ignore[misc]
+        def __init__(self, size: int) -> None:
+            super().__init__(size)
+            self._written: dict[tuple[str, bytes], Any] = {}
+
         def StartVector(self, size: int, count: int, alignment: int) -> Any:  # noqa: N802
             return super().StartVector(size, count, max(alignment, _aligned(size, count)))
+
+        def CreateNumpyVector(self, x: Array) -> Any:  # noqa: N802
+            # Every channel of every weight has a zero point of 8 bytes, and all of them are 0.
+            content = x.dtype.str, x.tobytes()
+            if content not in self._written:
+                self._written[content] = super().CreateNumpyVector(x)
+            return self._written[content]
 
     builder = Aligned(1 << 20)
     builder.Finish(model.Pack(builder), IDENTIFIER)

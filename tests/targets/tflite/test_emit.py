@@ -262,3 +262,28 @@ def test_state_is_refused() -> None:
     converter.experimental_enable_resource_variables = True
     with pytest.raises(UnsupportedError, match="VAR_HANDLE"):
         _refuse_state(flatbuffer.parse(converter.convert()))
+
+
+def test_equal_vectors_are_written_once() -> None:
+    """A zero point of 8 bytes for each channel would be a tenth of a quantized file."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    def size(zero_points: int) -> int:
+        tensors = []
+        for i in range(20):
+            tensor = schema.TensorT()
+            tensor.name, tensor.shape, tensor.buffer = f"t{i}".encode(), [1], 0
+            tensor.quantization = flatbuffer.quantization(np.full(zero_points, i + 1.0))
+            tensors.append(tensor)
+        graph = schema.SubGraphT()
+        graph.tensors, graph.inputs, graph.outputs, graph.operators = tensors, [], [], []
+        model = schema.ModelT()
+        model.version, model.subgraphs, model.buffers = 3, [graph], [schema.BufferT()]
+        model.operatorCodes = []
+        data = flatbuffer.serialize(model)
+        read = flatbuffer.parse(data).subgraphs[0].tensors
+        assert [float(t.quantization.scale[0]) for t in read] == [i + 1.0 for i in range(20)]
+        assert all(len(t.quantization.zeroPoint) == zero_points for t in read)
+        return len(data)
+
+    assert size(1000) - size(1) < 20 * 4 * 1000 + 8 * 1000 + 1000
