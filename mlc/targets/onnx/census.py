@@ -54,7 +54,7 @@ def count(model: Any) -> Census:
         for node in graph.node:
             domain = f"{node.domain}:" if node.domain else ""
             ops[domain + node.op_type] += 1
-            if node.op_type in _MATRIX_OPS and node.input[0] not in real:
+            if node.op_type in _MATRIX_OPS and not real.issuperset(node.input[:2]):
                 float_products[node.op_type] += 1
             if node.op_type in ("DequantizeLinear", "QuantizeLinear"):
                 biases.add(node.input[0])

@@ -20,7 +20,11 @@ __all__ = ["convert", "rebuilt"]
 
 
 def convert(network: Network, opset: int) -> Any:
-    """Convert by tf2onnx; raises `UnsupportedError` with the operations that ONNX lacks."""
+    """Convert by tf2onnx; raises `UnsupportedError` with the operations that ONNX lacks.
+
+    Tensors have tf2onnx's names, which are the network's for the most part: inputs and outputs are
+    called `name:0`. `rebuilt` gives them their final ones.
+    """
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     try:
         try:
@@ -36,7 +40,7 @@ def convert(network: Network, opset: int) -> Any:
         ) from error
     _refuse_foreign_ops(model, opset)
     hoist_invariants(model)
-    return rebuilt(model, network, suffix=":0")
+    return model
 
 
 def _converted(network: Network, opset: int) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mlc.convert.network import Network
 from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import Recipe
-from mlc.targets.onnx.calibrated import quantize
+from mlc.targets.onnx.calibrated import Lowered, quantize_operations
 from mlc.targets.onnx.census import Census, count
 from mlc.targets.onnx.convert import convert, rebuilt
 from mlc.targets.onnx.halve import halve
@@ -44,6 +44,8 @@ def emit(
         opset = _QUANTIZED_OPSET
         notes.append(f"int8 needs ONNX opset {opset}; {options.opset} was asked for.")
     model = convert(network, opset)
+    lowered = quantize_operations(model, network, plan) if plan.calibrated else None
+    model = rebuilt(model, network, suffix=":0")
 
     if recipe.weights == "float16":
         clamped = halve(model)
@@ -51,11 +53,8 @@ def emit(
             notes.append(
                 f"{clamped} constants beyond float16's range (±65,504) were clamped to it."
             )
-    elif recipe.weights == "int8" and recipe.activations == "int8" and calibration is not None:
-        model = quantize(model, network, calibration)
-        quantize_weights(model)  # of operations without an integer kernel: LSTM, GRU, ...
     elif recipe.weights == "int8":
-        quantize_weights(model)
+        quantize_weights(model)  # those of operations without an integer kernel: LSTM, GRU, ...
     model = rebuilt(model, network)
     label(model, network)
     onnx.checker.check_model(model, full_check=True)
@@ -66,11 +65,11 @@ def emit(
         path=path,
         weights=census.weights,
         activations=census.activations,
-        notes=(*notes, *_notes(recipe, calibration is not None, census)),
+        notes=(*notes, *_notes(recipe, lowered, census)),
     )
 
 
-def _notes(recipe: Recipe, calibrated: bool, census: Census) -> tuple[str, ...]:
+def _notes(recipe: Recipe, lowered: Lowered | None, census: Census) -> tuple[str, ...]:
     notes = []
     left = census.parameters["float32"]
     if recipe.weights != census.weights:
@@ -83,11 +82,17 @@ def _notes(recipe: Recipe, calibrated: bool, census: Census) -> tuple[str, ...]:
             f"{left:,} of {census.parameters.total():,} parameters stayed float32: small tensors, "
             f"and those of operations that take no {recipe.weights}."
         )
-    if recipe.activations == "int8" and not calibrated:
+    if recipe.activations == "int8" and lowered is None:
         notes.append(
             "Without calibration data activations stay float32; give --data for integer kernels."
         )
     elif recipe.activations == "int8" and census.float_products:
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(census.float_products.items()))
         notes.append(f"Computed in float32, having no integer kernel: {kinds}.")
+    if lowered and lowered.coarser:
+        notes.append(
+            f"{lowered.coarser} of {lowered.exact + lowered.coarser} weights have larger scales than "
+            f"the plan's, by at most {lowered.most:.2f} times: with the plan's, sums would overflow on "
+            "x64 CPUs without VNNI."
+        )
     return tuple(notes)

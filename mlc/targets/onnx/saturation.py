@@ -18,57 +18,32 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["weight_scales"]
+__all__ = ["safe_scales"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _MOST = 127  # one below what fits: rounding may lift both of a pair by half
 
 
-def weight_scales(graph: Any) -> dict[str, list[dict[str, Any]]]:
-    """By weight, for each channel a scale without zero point: `TensorQuantOverrides` of onnxruntime."""
-    import onnx
-    from onnxruntime.quantization import QuantType
+def safe_scales(node: Any, weight: Array, axes: tuple[int, ...], planned: Array) -> Array:
+    """The smallest scales, shaped as `planned`, with which no sum of this operation overflows.
 
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    overrides: dict[str, list[dict[str, Any]]] = {}
-    for node in graph.node:
-        name = node.input[1] if node.op_type in ("Conv", "Gemm", "MatMul") else ""
-        if name not in constants or name in overrides:
-            continue
-        weight = onnx.numpy_helper.to_array(constants[name])
-        axis, scales = _scales(node, weight)
-        overrides[name] = [
-            {
-                "quant_type": QuantType.QInt8,
-                "axis": axis,
-                "scale": np.asarray(scale, np.float32),
-                "zero_point": np.asarray(0, np.int8),
-            }
-            for scale in scales
-        ]
-    return {name: channels for name, channels in overrides.items() if channels}
-
-
-def _scales(node: Any, weight: Array) -> tuple[int, Array]:
-    """The axis of channels, and a scale for each; none where the weight has no such axis."""
-    attributes = {a.name: a.i for a in node.attribute}
+    `weight` is the constant of a Conv, Gemm or MatMul, `axes` that of its channels (none: one scale).
+    """
     if node.op_type == "Conv":
+        group = next((a.i for a in node.attribute if a.name == "group"), 1)
+        if group == len(weight) and weight.shape[1] == 1:
+            return planned
         rows = weight.reshape(len(weight), -1)
-        peak = np.abs(rows).max(axis=1)
-        if attributes.get("group", 1) == len(weight) and weight.shape[1] == 1:
-            return 0, _scale(peak)
-        pointwise = rows.shape[1] == weight.shape[1]
-        return 0, _scale(np.maximum(peak, _neighbours(rows) if pointwise else _any_two(rows)))
-    if weight.ndim != 2:
-        return 0, np.empty(0, np.float32)
-    axis = 0 if attributes.get("transB") else 1
-    rows = weight if axis == 0 else weight.T
-    return axis, _scale(np.maximum(np.abs(rows).max(axis=1), _neighbours(rows)))
-
-
-def _scale(largest: Array) -> Array:
-    return (np.where(largest == 0, 1, largest) / _MOST).astype(np.float32)
+        pairs = _neighbours(rows) if rows.shape[1] == weight.shape[1] else _any_two(rows)
+    elif weight.ndim == 2:
+        transposed = any(a.name == "transB" and a.i for a in node.attribute)
+        pairs = _neighbours(weight if transposed else weight.T)
+    else:
+        pairs = np.full(planned.shape, 2 * np.abs(weight).max(), np.float32)
+    largest = pairs if axes else pairs.max(keepdims=True)
+    safe: Array = (largest / _MOST).astype(np.float32).reshape(planned.shape)
+    return safe
 
 
 def _neighbours(rows: Array) -> Array:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from mlc.convert.graph import Body, Program
+from mlc.convert.graph import Program
 from mlc.convert.network import Network
 from mlc.optimize.plan import Activation, Plan, Weight
+from mlc.targets.planned import PlannedWeights, planned_points
 from mlc.targets.tflite import flatbuffer
 
 __all__ = ["MOVES", "planned_activations", "planned_weights"]
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 # Operations that only move values. The converter makes them out of others, under names that say nothing.
 MOVES = frozenset({
@@ -25,7 +19,6 @@ MOVES = frozenset({
     "SPACE_TO_BATCH_ND", "SPACE_TO_DEPTH", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TILE",
     "TRANSPOSE", "UNPACK",
 })  # fmt: skip
-_TOGETHER = ("BiasAdd", "Relu", "Relu6", "Identity")  # what may be computed with the op before
 
 
 def planned_activations(model: Any, network: Network, plan: Plan) -> dict[int, Activation]:
@@ -37,7 +30,7 @@ def planned_activations(model: Any, network: Network, plan: Plan) -> dict[int, A
     if not plan.calibrated:
         return {}
     body = Program.of(network).main
-    points = _points(body, plan)
+    points = planned_points(body, plan)
     order = {node.name: i for i, node in enumerate(body.in_order())}
     graph = model.subgraphs[0]
     operations = list(graph.operators)
@@ -76,66 +69,13 @@ def _op(name: str, order: dict[str, int]) -> str | None:
     return next((n for n in (name, re.sub(r"\d+$", "", name)) if n in order), None)
 
 
-def _points(body: Body, plan: Plan) -> dict[str, Activation]:
-    """Every op whose value is one of the plan's, or is on the way to one without being stored."""
-    points = dict(plan.activation)
-    for node in reversed(body.in_order()):
-        if node.name not in points and node.op == "Identity":
-            source = plan.activation.get(node.input[0].split(":")[0])
-            if source:
-                points[node.name] = source
-        reader = body.only_reader(node.name)
-        together = reader is not None and reader.op in _TOGETHER and reader.name in points
-        if node.name not in points and together:
-            points[node.name] = points[reader.name]
-    return points
-
-
 def planned_weights(model: Any, network: Network, plan: Plan) -> dict[tuple[int, int], Weight]:
-    """By (graph, tensor), the constants that the plan compresses; `axes` are those of the tensor.
-
-    Constants are known by their values: the converter transposes them, and forgets their names.
-    """
-    wanted: dict[bytes, list[tuple[Weight, Array]]] = defaultdict(list)
-    body = Program.of(network).main
-    for weight in plan.weights:
-        if weight.scheme != "float":
-            values = body.constant_value(weight.name)
-            wanted[_fingerprint(values)].append((weight, values))
-    found: dict[tuple[int, int], Weight] = {}
-    for position, values in _constants(model):
-        for weight, original in wanted.get(_fingerprint(values), []):
-            axes = _axes(values, weight, original)
-            if axes is not None:
-                found[position] = replace(weight, axes=axes)
-                break
-    return found
-
-
-def _constants(model: Any) -> Iterator[tuple[tuple[int, int], Array]]:
-    for g, graph in enumerate(model.subgraphs):
-        for t, tensor in enumerate(graph.tensors):
-            if flatbuffer.is_float32(tensor) and flatbuffer.constant(model, tensor):
-                yield (g, t), flatbuffer.values(model, tensor)
-
-
-def _fingerprint(values: Array) -> bytes:
-    """The same for all orders of the same values. Adding 0 makes 0 of -0, which sorts anywhere."""
-    return np.sort(values + 0, axis=None).tobytes()
-
-
-def _axes(values: Array, weight: Weight, original: Array) -> tuple[int, ...] | None:
-    """The axis of a tensor along which it has the channels of the original; None if there is none."""
-    if not weight.axes:
-        return ()
-    peaks = _peaks(original, weight.axes)
-    for axis in range(values.ndim):
-        if np.array_equal(_peaks(values, (axis,)), peaks):
-            return (axis,)
-    return None
-
-
-def _peaks(values: Array, axes: tuple[int, ...]) -> Array:
-    others = tuple(i for i in range(values.ndim) if i not in axes)
-    largest: Array = np.abs(values).max(axis=others).reshape(-1)
-    return largest
+    """By (graph, tensor), the constants that the plan compresses; `axes` are those of the tensor."""
+    known = PlannedWeights(network, plan)
+    return {
+        (g, t): weight
+        for g, graph in enumerate(model.subgraphs)
+        for t, tensor in enumerate(graph.tensors)
+        if flatbuffer.is_float32(tensor) and flatbuffer.constant(model, tensor)
+        if (weight := known.find(flatbuffer.values(model, tensor)))
+    }

@@ -12,7 +12,7 @@ import pytest
 
 from mlc.convert.freeze import freeze
 from mlc.convert.network import Description, Network, Provenance, TensorSpec
-from mlc.optimize.plan import Plan
+from mlc.optimize.optimize import Request, make_plan, simplify
 from mlc.optimize.recipe import named
 from mlc.targets import onnx
 from mlc.targets.target import Arrays, Calibration, Emission, Options
@@ -53,15 +53,15 @@ def emit(frozen: Callable[..., Network], tmp_path_factory: pytest.TempPathFactor
     @cache
     def build(name: str, recipe: str, batch: int | None = 1, calibrated: bool = True) -> Emission:
         network = frozen(name, batch)
-        path = tmp_path_factory.mktemp("onnx") / f"{name}.onnx"
         calibration = calibration_of(network) if calibrated else None
-        return onnx.emit(network, Plan(named(recipe)), calibration, Options(), path)
+        return write(network, tmp_path_factory.mktemp("onnx"), recipe, calibration=calibration)
 
     return build
 
 
 def write(network: Network, folder: Path, recipe: str = "fp32", **options: Any) -> Emission:
-    calibration = options.get("calibration")
-    opset = options.get("opset", 17)
-    path = folder / f"{recipe}.onnx"
-    return onnx.emit(network, Plan(named(recipe)), calibration, Options(opset=opset), path)
+    """Emit as a build does: simplified, planned on `calibration` where it is given."""
+    simpler, _ = simplify(network)
+    plan = make_plan(simpler, Request(named(recipe), options.get("calibration")))
+    opset = Options(opset=options.get("opset", 17))
+    return onnx.emit(simpler, plan, None, opset, folder / f"{recipe}.onnx")

@@ -12,8 +12,9 @@ import pytest
 
 from mlc.convert.execute import Reference
 from mlc.convert.network import Network, TensorSpec
-from mlc.optimize.plan import Plan
+from mlc.optimize.optimize import Request, make_plan, simplify
 from mlc.optimize.recipe import named
+from mlc.optimize.simulate import simulate
 from mlc.targets import onnx
 from mlc.targets.onnx.graphs import all_graphs
 from mlc.targets.target import Emission, Options
@@ -214,14 +215,26 @@ def test_operations_that_stay_float_are_named(emit: Emit) -> None:
     assert any("1 LSTM" in note for note in emit("lstm", "int8").notes)
 
 
-def test_large_calibration_batches_are_cut_to_the_networks(frozen: Freeze, tmp_path: Path) -> None:
-    network = frozen("cnn")
-    single = [noise(network, seed=s) for s in range(8)]
-    joined = {"image": np.concatenate([feeds["image"] for feeds in single])}
-    one, many = tmp_path / "one.onnx", tmp_path / "many.onnx"
-    onnx.emit(network, Plan(named("int8")), lambda: iter(single), Options(), one)
-    onnx.emit(network, Plan(named("int8")), lambda: iter([joined]), Options(), many)
-    assert one.read_bytes() == many.read_bytes()
+@pytest.mark.parametrize("recipe", ["int8", "w4a8"])
+@pytest.mark.parametrize("name", ["cnn", "nested", "unet"])
+def test_a_file_computes_what_the_plan_means(
+    name: str, recipe: str, frozen: Freeze, tmp_path: Path
+) -> None:
+    """Activations have the plan's scales; weights those, or safe ones that are told in a note."""
+    network, _ = simplify(frozen(name))
+    plan = make_plan(network, Request(named(recipe), calibration_of(network)))
+    path = tmp_path / "a.onnx"
+    onnx.emit(network, plan, None, Options(), path)
+    scales = {np.float32(a.scale) for a in plan.activations if a.scale}
+    stored = {float(v) for v in constants(path).values() if v.dtype == np.float32 and v.ndim == 0}
+    assert len(scales & stored) >= 0.5 * len(scales)
+    original, simulated = Reference(network), Reference(simulate(network, plan))
+    with closing(onnx.open(path)) as runtime:
+        for seed in range(100, 104):
+            feeds = noise(network, seed=seed)
+            for output, meant in simulated.run(feeds).items():
+                span = np.ptp(original.run(feeds)[output])
+                assert np.abs(runtime.run(feeds)[output] - meant).max() <= 0.05 * span, output
 
 
 def test_open_batch_is_calibrated_with_any(frozen: Freeze, tmp_path: Path) -> None:
