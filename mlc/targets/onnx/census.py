@@ -59,10 +59,12 @@ def count(model: Any) -> Census:
             if node.op_type in ("DequantizeLinear", "QuantizeLinear"):
                 biases.add(node.input[0])
                 scales.update(node.input[1:])
-            elif node.op_type == "Cast" and kinds.get(node.input[0]) == "int8":
+            elif node.op_type == "Cast" and kinds.get(node.input[0]) in ("int8", "uint8"):
                 widened.add(node.output[0])
             elif node.op_type == "Mul" and node.input[0] in widened:
                 scales.add(node.input[1])
+            elif node.op_type == "Gather" and node.input[1] in widened:
+                scales.add(node.input[0])  # a palette
         for tensor in graph.initializer:
             kind = kinds[tensor.name]
             weight = kind in _WEIGHTS or (kind == "int32" and tensor.name in biases)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from mlc.convert.network import Network
+from mlc.optimize.passes.palettize import palettize
 from mlc.optimize.plan import Plan
-from mlc.optimize.recipe import Recipe
+from mlc.optimize.recipe import Precision, Recipe
 from mlc.targets.onnx.calibrated import Lowered, quantize_operations
 from mlc.targets.onnx.census import Census, count
 from mlc.targets.onnx.convert import convert, rebuilt
 from mlc.targets.onnx.halve import halve
 from mlc.targets.onnx.label import label
-from mlc.targets.onnx.weights import quantize_weights
+from mlc.targets.onnx.weights import store_weights
+from mlc.targets.planned import PlannedWeights
 from mlc.targets.target import Calibration, Emission, Options
 
 __all__ = ["emit"]
@@ -27,24 +29,27 @@ def emit(
     options: Options,
     path: Path,
 ) -> Emission:
-    """Convert, rewrite to the recipe's precision, order, label, check, write.
+    """Convert, lower the plan, order, label, check, write.
 
-    * `fp32`: as the network;
     * `fp16`: constants and computation in float16, inputs and outputs in float32;
-    * `int8` with calibration data: QuantizeLinear/DequantizeLinear pairs around every operation that
-      onnxruntime has an integer kernel for;
-    * `int8` without: integer weights, computation in float32.
+    * 8-bit activations: QuantizeLinear/DequantizeLinear pairs where the plan stores integers;
+    * other weights in fewer bits are widened when the file is loaded, computation is in float32.
+
+    Nothing is calibrated here, so `calibration` is not read.
     """
-    recipe = plan.recipe
     import onnx
 
-    opset = options.opset
+    recipe, opset = plan.recipe, options.opset
+    compressed = recipe.weights not in ("float32", "float16")
     notes = []
-    if recipe.weights == "int8" and opset < _QUANTIZED_OPSET:
+    if compressed and opset < _QUANTIZED_OPSET:
         opset = _QUANTIZED_OPSET
-        notes.append(f"int8 needs ONNX opset {opset}; {options.opset} was asked for.")
+        notes.append(f"{recipe.name} needs ONNX opset {opset}; {options.opset} was asked for.")
+    network = palettize(network, plan)
     model = convert(network, opset)
-    lowered = quantize_operations(model, network, plan) if plan.calibrated else None
+    lowered = None
+    if plan.calibrated and recipe.activations == "int8" and not recipe.palettized:
+        lowered = quantize_operations(model, network, plan)
     model = rebuilt(model, network, suffix=":0")
 
     if recipe.weights == "float16":
@@ -53,8 +58,9 @@ def emit(
             notes.append(
                 f"{clamped} constants beyond float16's range (±65,504) were clamped to it."
             )
-    elif recipe.weights == "int8":
-        quantize_weights(model)  # those of operations without an integer kernel: LSTM, GRU, ...
+    elif compressed:
+        # Those of operations without an integer kernel too: LSTM, GRU, ...
+        store_weights(model, PlannedWeights(network, plan), recipe)
     model = rebuilt(model, network)
     label(model, network)
     onnx.checker.check_model(model, full_check=True)
@@ -63,16 +69,29 @@ def emit(
     census = count(model)
     return Emission(
         path=path,
-        weights=census.weights,
+        weights=_precision(recipe, census),
         activations=census.activations,
-        notes=(*notes, *_notes(recipe, lowered, census)),
+        notes=(*notes, *_notes(plan, lowered, census)),
     )
 
 
-def _notes(recipe: Recipe, lowered: Lowered | None, census: Census) -> tuple[str, ...]:
+def _precision(recipe: Recipe, census: Census) -> Precision:
+    """What the numbers are, however many bits they are stored in."""
+    narrow = recipe.weights == "int4" or recipe.palettized
+    return recipe.weights if narrow and census.weights == "int8" else census.weights
+
+
+def _notes(plan: Plan, lowered: Lowered | None, census: Census) -> tuple[str, ...]:
+    recipe = plan.recipe
     notes = []
     left = census.parameters["float32"]
-    if recipe.weights != census.weights:
+    if recipe.weights == "int4":
+        notes.append(
+            "The weights are on the plan's grid of 4 bits, but stored in 8: ONNX has 4 from opset 21."
+        )
+    elif recipe.palettized:
+        notes.append("Palettes are tables of float32, with an index of 8 bits for each weight.")
+    if recipe.weights != _precision(recipe, census):
         notes.append(
             f"{recipe.weights} weights were asked for, but all stayed {census.weights}: there are "
             "none in operations that take them, or only small ones."
@@ -82,7 +101,11 @@ def _notes(recipe: Recipe, lowered: Lowered | None, census: Census) -> tuple[str
             f"{left:,} of {census.parameters.total():,} parameters stayed float32: small tensors, "
             f"and those of operations that take no {recipe.weights}."
         )
-    if recipe.activations == "int8" and lowered is None:
+    if recipe.activations == "int16":
+        notes.append("Activations stay float32: ONNX has 16-bit ones from opset 21 on.")
+    elif recipe.activations == "int8" and recipe.palettized:
+        notes.append("Activations stay float32: palettes are widened to it.")
+    elif recipe.activations == "int8" and lowered is None:
         notes.append(
             "Without calibration data activations stay float32; give --data for integer kernels."
         )

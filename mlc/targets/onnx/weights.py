@@ -1,4 +1,4 @@
-"""int8 without calibration data: weights as int8 with a scale per channel, computation in float32."""
+"""Weights in fewer bits, widened when the file is loaded; computation stays float32."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from mlc.optimize.plan import Weight, quantize
+from mlc.optimize.recipe import Recipe
 from mlc.targets.onnx.graphs import all_graphs
+from mlc.targets.planned import PlannedWeights
 
-__all__ = ["quantize_weights"]
+__all__ = ["store_weights"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 _SMALL = 1024  # elements; below this the scales cost what the integers save
 
@@ -23,19 +28,21 @@ _WEIGHTS = {
 }
 
 
-def quantize_weights(model: Any) -> None:
+def store_weights(model: Any, planned: PlannedWeights, recipe: Recipe) -> None:
     """Rewrite in place, whether the weight's reader is beside it or in a loop.
 
-    Graph before::
+    ::
 
-        w float32 ─► Conv
+        Before:  w float32 ─► Conv
 
-    Graph after, `scale = max|w| / 127` per channel::
+        After:   w int8 ─► Cast ─► Mul(scale) ─► Conv             linear
+                 indices uint8 ─► Cast ─► Gather(table) ─► Conv   palettes
 
-        w int8 ─► Cast ─► Mul(scale) ─► Conv
+    Integers, scales and tables are the plan's. Weights that it does not know, for the converter made them
+    of others (recurrent layers), get a scale per channel by the same rule.
 
-    onnxruntime folds the two into a float32 constant when it loads the file, which then runs at the
-    speed of float32. A DequantizeLinear says the same, but onnxruntime keeps it and computes it in
+    onnxruntime folds what widens them into a float32 constant when it loads the file, which then runs at
+    the speed of float32. A DequantizeLinear says the same, but onnxruntime keeps it and computes it in
     each run: MobileNetV2 then takes twice as long.
     """
     axes: dict[str, int] = {}
@@ -45,13 +52,14 @@ def quantize_weights(model: Any) -> None:
                 if position < len(node.input):
                     axes.setdefault(node.input[position], axis)
     for graph in all_graphs(model.graph):
-        weights = [t for t in graph.initializer if t.name in axes and _worthwhile(t)]
-        if weights:
-            # First of all nodes: they need only constants, and loops may read what they compute.
-            first = [_widened(graph, tensor, axes[tensor.name]) for tensor in weights]
-            after = list(graph.node)
-            del graph.node[:]
-            graph.node.extend([node for pair in first for node in pair] + after)
+        first = [
+            _widened(graph, tensor, axes[tensor.name], planned, recipe)
+            for tensor in [t for t in graph.initializer if t.name in axes and _worthwhile(t)]
+        ]
+        # First of all nodes: they need only constants, and loops may read what they compute.
+        after = list(graph.node)
+        del graph.node[:]
+        graph.node.extend([node for pair in first for node in pair] + after)
 
 
 def _weight_inputs(node: Any) -> tuple[tuple[int, int], ...]:
@@ -68,21 +76,49 @@ def _worthwhile(tensor: Any) -> bool:
     return tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) >= 2 and size >= _SMALL
 
 
-def _widened(graph: Any, tensor: Any, axis: int) -> tuple[Any, Any]:
-    """Replace the constant by integers and scales; the nodes compute it under its name."""
+def _widened(
+    graph: Any, tensor: Any, axis: int, planned: PlannedWeights, recipe: Recipe
+) -> tuple[Any, Any]:
+    """Replace the constant by what is stored; the nodes compute it under its name."""
     import onnx
 
     values = onnx.numpy_helper.to_array(tensor)
-    others = tuple(i for i in range(values.ndim) if i != axis % values.ndim)
-    peak = np.abs(values).max(axis=others, keepdims=True)
-    scale = (np.where(peak == 0, 1, peak) / 127).astype(np.float32)
-    integers = np.clip(np.rint(values / scale), -127, 127).astype(np.int8)
-
+    weight = planned.find(values)
+    if recipe.palettized:
+        table, indices = np.unique(values, return_inverse=True)
+        if len(table) <= 256:
+            return _looked_up(graph, tensor, table, indices.reshape(values.shape))
+    if weight is None or weight.scheme != "linear":
+        bits = 8 if recipe.palettized else recipe.weight_bits
+        weight = _by_rule(tensor.name, values, axis % values.ndim, bits)
+    shape = [values.shape[i] if i in weight.axes else 1 for i in range(values.ndim)]
+    scale = np.array(weight.scale, np.float32).reshape(shape)
     name = tensor.name
-    tensor.CopyFrom(onnx.numpy_helper.from_array(integers, f"{name}.int8"))
+    tensor.CopyFrom(onnx.numpy_helper.from_array(quantize(values, weight), f"{name}.int8"))
     graph.initializer.append(onnx.numpy_helper.from_array(scale, f"{name}.scale"))
     node = onnx.helper.make_node
     return (
         node("Cast", [f"{name}.int8"], [f"{name}.cast"], f"{name}.cast", to=onnx.TensorProto.FLOAT),
         node("Mul", [f"{name}.cast", f"{name}.scale"], [name], f"{name}.mul"),
+    )
+
+
+def _by_rule(name: str, values: Array, axis: int, bits: int) -> Weight:
+    others = tuple(i for i in range(values.ndim) if i != axis)
+    peak = np.abs(values).max(axis=others)
+    scale = (np.where(peak == 0, 1, peak) / (2 ** (bits - 1) - 1)).astype(np.float32)
+    return Weight(name, "", "linear", bits, (axis,), tuple(map(float, scale)))
+
+
+def _looked_up(graph: Any, tensor: Any, table: Array, indices: Array) -> tuple[Any, Any]:
+    import onnx
+
+    name, node = tensor.name, onnx.helper.make_node
+    stored = onnx.numpy_helper.from_array(indices.astype(np.uint8), f"{name}.indices")
+    tensor.CopyFrom(stored)
+    graph.initializer.append(onnx.numpy_helper.from_array(table, f"{name}.table"))
+    wide = onnx.TensorProto.INT32  # Gather takes no narrower ones
+    return (
+        node("Cast", [f"{name}.indices"], [f"{name}.cast"], f"{name}.cast", to=wide),
+        node("Gather", [f"{name}.table", f"{name}.cast"], [name], f"{name}.gather"),
     )

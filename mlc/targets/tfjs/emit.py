@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +11,17 @@ import numpy as np
 
 from mlc.convert.metadata import facts_of
 from mlc.convert.network import Network, TensorSpec
+from mlc.optimize.passes.palettize import palettize
 from mlc.optimize.plan import Plan
-from mlc.optimize.recipe import Precision
+from mlc.targets.planned import PlannedWeights
 from mlc.targets.target import Calibration, Emission, Options
 from mlc.targets.tfjs import stock
 from mlc.targets.tfjs.optimize import optimize
-from mlc.targets.tfjs.per_channel import SCALES, split_scales
+from mlc.targets.tfjs.per_channel import split_scales
 
 __all__ = ["emit"]
 
 _SHARD_BYTES = 4 * 1024 * 1024  # the largest file that browsers cache without asking
-
-# What each precision of the weights is called in a manifest.
-_STORED: dict[Precision, str] = {"float16": "float16", "int8": "uint8"}
-
-_NOTES: dict[Precision, str] = {
-    "float16": "TF.js weights are stored as float16 and expanded to float32 at load; "
-    "it computes in float32.",
-    "int8": "TF.js weights are stored as uint8, kernels with a scale per output channel, and expanded "
-    "to float32 in the browser; it computes in float32.",
-}
 
 
 def emit(
@@ -41,31 +33,65 @@ def emit(
 ) -> Emission:
     """Write the graph model into the new folder `path`.
 
-    TF.js has no integer arithmetic for networks, so calibration is not used: a recipe changes how the
-    weights are stored. Same network and recipe, same bytes.
+    TF.js has no integer arithmetic for networks, so only weights are lowered: linear ones as the plan's
+    integers, those of palettes as float16. Same network and plan, same bytes.
     """
-    recipe = plan.recipe
     import tensorflow as tf
 
+    recipe = plan.recipe
+    network = palettize(network, plan)
     names = [spec.name for spec in network.inputs], [spec.name for spec in network.outputs]
     graph_def = optimize(tf.compat.v1.GraphDef.FromString(network.graph), *names)
-    if recipe.weights == "int8":
-        split_scales(graph_def)
+    integers = split_scales(graph_def, PlannedWeights(network, plan))
     (weights,) = stock.conversion().extract_weights(graph_def)
     for weight in weights:
-        weight["data"] = _as_tfjs_holds(weight["data"])
+        stored = integers.get(weight["name"])
+        if stored is None:
+            weight["data"] = _as_tfjs_holds(weight["data"])
+        else:
+            weight["data"] = (stored.astype(np.int16) + 128).astype(np.uint8)
+            weight["quantization"] = {"min": -128, "scale": 1, "original_dtype": "float32"}
+    halved = _halved(weights) if recipe.weights == "float16" or recipe.palettized else []
     path.mkdir(parents=True)
     manifest = stock.writer().write_weights(
         [weights],
         str(path),
         shard_size_bytes=_SHARD_BYTES,
         write_manifest=False,
-        quantization_dtype_map=_storage(weights, recipe.weights),
+        quantization_dtype_map={"float16": halved} if halved else None,
     )
     model = _model(network, graph_def, manifest)
     (path / "model.json").write_text(json.dumps(model, separators=(",", ":")), encoding="utf-8")
-    notes = (_NOTES[recipe.weights],) if recipe.weights in _NOTES else ()
-    return Emission(path, weights=recipe.weights, activations="float32", notes=notes)
+    compressed = bool(integers or halved) or recipe.weights == "float32"
+    return Emission(
+        path,
+        weights=recipe.weights if compressed else "float32",
+        activations="float32",
+        notes=tuple(_notes(plan, len(integers), compressed)),
+    )
+
+
+def _notes(plan: Plan, integers: int, compressed: bool) -> Iterator[str]:
+    recipe = plan.recipe
+    if not compressed:
+        yield f"No weight is large enough for {recipe.weights}: all stayed float32."
+    elif integers:
+        bits = (
+            " on the grid of 4 bits, which TF.js has none of," if recipe.weights == "int4" else ""
+        )
+        yield (
+            f"{integers} weights are stored as 8-bit integers{bits} with the plan's scales, and expanded "
+            "to float32 in the browser; TF.js computes in float32."
+        )
+    elif recipe.palettized:
+        yield (
+            "TF.js has no palettes: the weights are their palettes' values, stored as float16. "
+            "The file becomes small when it is compressed."
+        )
+    elif recipe.weights == "float16":
+        yield (
+            "TF.js weights are stored as float16 and expanded to float32 at load; it computes in float32."
+        )
 
 
 def _as_tfjs_holds(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -78,25 +104,21 @@ def _as_tfjs_holds(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return data
 
 
-def _storage(weights: list[dict[str, Any]], precision: Precision) -> dict[str, list[str]] | None:
-    """The stock writer's map of stored type → names.
+def _halved(weights: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the weights that float16 can hold.
 
-    Only matrices and kernels are made smaller, and only where the stored type can hold their range.
-    Scalars and vectors stay: an epsilon of 1e-12 would become 0, a mask of -1e9 infinite, and biases
-    weigh little but are added to everything.
+    Only matrices and kernels are made smaller. Scalars and vectors stay: an epsilon of 1e-12 would become
+    0, a mask of -1e9 infinite, and biases weigh little but are added to everything.
     """
-    if precision == "float32":
-        return None
+    half = np.finfo(np.float16)
 
     def fits(data: np.ndarray[Any, Any]) -> bool:
         if data.dtype != np.float32 or data.ndim < 2 or not np.isfinite(data).all():
             return False
-        half = np.finfo(np.float16)
         largest = np.abs(data).max(initial=0.0)
-        return precision == "int8" or half.tiny <= largest <= half.max or largest == 0
+        return bool(half.tiny <= largest <= half.max or largest == 0)
 
-    names = [w["name"] for w in weights if fits(w["data"]) and not w["name"].endswith(SCALES)]
-    return {_STORED[precision]: names}
+    return [w["name"] for w in weights if fits(w["data"])]
 
 
 def _model(network: Network, graph_def: Any, manifest: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A scale per output channel, which the TF.js weight format does not have, spelled in the graph."""
+"""The plan's integers as weights, exact in the TF.js weight format, with their scales in the graph."""
 
 from __future__ import annotations
 
@@ -6,68 +6,65 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SCALES", "split_scales"]
+from mlc.optimize.plan import quantize
+from mlc.targets.planned import PlannedWeights
 
-# op → axes of its kernel that count output channels
-_CHANNELS = {
-    "Conv2D": (3,),
-    "_FusedConv2D": (3,),
-    "DepthwiseConv2dNative": (2, 3),
-    "FusedDepthwiseConv2dNative": (2, 3),
-    "MatMul": (1,),
-    "_FusedMatMul": (1,),
-}
+__all__ = ["split_scales"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
 _PRODUCT = "/mlc_scaled"
-SCALES = "/mlc_scales"  # ends the name of the constants that stay float32
+_SCALES = "/mlc_scales"
 
 
-def split_scales(graph_def: Any) -> None:
-    """Divide every kernel by the largest magnitude of each output channel; the graph multiplies back.
+def split_scales(graph_def: Any, planned: PlannedWeights) -> dict[str, Array]:
+    """Replace every linear weight of the plan by its integers; the graph multiplies by the scales.
 
-    Graph before::
+    ::
 
-        Const W ─► Conv2D
+        Before:  Const W ─► Conv2D
 
-    Graph after::
+        After:   Const q ──► Mul ─► Conv2D          W ≈ q · s, one s per output channel
+                 Const s ─────┘
 
-        Const W/s ──► Mul ─► Conv2D
-        Const s ─────┘
+    TF.js stores a whole tensor with one scale and one offset: too coarse for networks with folded
+    BatchNorm, whose channels differ a hundredfold (Krishnamoorthi 2018). With offset −128 and scale 1
+    the integers −127..127 are exact.
 
-    TF.js stores a whole tensor with one scale and one offset. After the division all channels span −1..1,
-    so that one scale is right for each of them: per-channel quantization (Krishnamoorthi 2018). Without
-    it a network with folded BatchNorm, whose channels differ a hundredfold, does not survive 8 bits.
-
-    Edits `graph_def` in place. Kernels that several ops read in different ways are left alone.
+    Edits `graph_def` in place. Returns the integers, int8, by the name of the constant.
     """
-    nodes = {node.name: node for node in graph_def.node}
-    readers: dict[str, list[Any]] = {}
+    found: dict[str, Array] = {}
+    products: dict[str, str] = {}
+    for node in [n for n in graph_def.node if n.op == "Const"]:
+        values = _float_values(node)
+        weight = planned.find(values) if values is not None else None
+        if values is not None and weight is not None and weight.scheme == "linear":
+            found[node.name] = quantize(values, weight)
+            shape = [values.shape[i] if i in weight.axes else 1 for i in range(values.ndim)]
+            scale = np.array(weight.scale, np.float32).reshape(shape)
+            products[node.name] = _multiplied(graph_def, node, found[node.name], scale)
     for node in graph_def.node:
-        if node.op in _CHANNELS and nodes[node.input[1].split(":")[0]].op == "Const":
-            readers.setdefault(node.input[1], []).append(node)
-    for name, users in readers.items():
-        axes = {_axes(user) for user in users}
-        if len(axes) == 1:
-            _divide(graph_def, nodes[name], users, axes.pop())
+        if node.name not in products.values():
+            for i, name in enumerate(node.input):
+                node.input[i] = products.get(name, name)
+    return found
 
 
-def _axes(node: Any) -> tuple[int, ...]:
-    return (0,) if node.attr["transpose_b"].b else _CHANNELS[node.op]
+def _float_values(node: Any) -> Array | None:
+    from tensorflow import make_ndarray
+
+    values = make_ndarray(node.attr["value"].tensor)
+    return values if values.dtype == np.float32 and values.ndim >= 2 else None
 
 
-def _divide(graph_def: Any, kernel: Any, users: list[Any], axes: tuple[int, ...]) -> None:
-    from tensorflow import make_ndarray, make_tensor_proto
+def _multiplied(graph_def: Any, constant: Any, integers: Array, scale: Array) -> str:
+    from tensorflow import make_tensor_proto
 
-    weights = make_ndarray(kernel.attr["value"].tensor)
-    others = tuple(i for i in range(weights.ndim) if i not in axes)
-    largest = np.abs(weights).max(axis=others, keepdims=True)
-    scale = np.where(largest > 0, largest, 1).astype(np.float32)
-    kernel.attr["value"].tensor.CopyFrom(make_tensor_proto(weights / scale))
-
-    product = graph_def.node.add(name=kernel.name + _PRODUCT, op="Mul")
-    product.attr["T"].CopyFrom(kernel.attr["dtype"])
-    scales = graph_def.node.add(name=kernel.name + SCALES, op="Const")
-    scales.attr["dtype"].CopyFrom(kernel.attr["dtype"])
+    constant.attr["value"].tensor.CopyFrom(make_tensor_proto(integers.astype(np.float32)))
+    product = graph_def.node.add(name=constant.name + _PRODUCT, op="Mul")
+    product.attr["T"].CopyFrom(constant.attr["dtype"])
+    scales = graph_def.node.add(name=constant.name + _SCALES, op="Const")
+    scales.attr["dtype"].CopyFrom(constant.attr["dtype"])
     scales.attr["value"].tensor.CopyFrom(make_tensor_proto(scale))
-    product.input.extend([kernel.name, scales.name])
-    for user in users:
-        user.input[1] = product.name
+    product.input.extend([constant.name, scales.name])
+    return str(product.name)

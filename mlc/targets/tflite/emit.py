@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlc.convert.network import Network
+from mlc.optimize.passes.palettize import palettize
 from mlc.optimize.plan import Plan
 from mlc.targets.target import Calibration, Emission, Options
 from mlc.targets.tflite import flatbuffer
@@ -37,18 +38,18 @@ def emit(
 
     Nothing is calibrated here, so `calibration` is not read.
     """
+    network = palettize(network, plan)
     model = convert(network)
     notes = []
-    if plan.recipe.weights == "float16":
-        if beyond := halve_constants(model):
-            notes.append(f"{beyond} constants beyond float16's range (±65,504) stayed float32.")
-    else:
-        activations = planned_activations(model, network, plan)
-        weights = planned_weights(model, network, plan)
-        if activations:
-            model = quantize_operations(model, activations, weights)
-            weights = planned_weights(model, network, plan)  # those that are still float32
-        store_weights(model, weights)
+    palettized = plan.recipe.palettized
+    if plan.calibrated and not palettized:
+        model = quantize_operations(
+            model, planned_activations(model, network, plan), planned_weights(model, network, plan)
+        )
+    store_weights(model, planned_weights(model, network, plan))  # those that are still float32
+    halved = plan.recipe.weights == "float16" or palettized
+    if halved and (beyond := halve_constants(model)):
+        notes.append(f"{beyond} constants beyond float16's range (±65,504) stayed float32.")
     label(model, network)
     tidy(model)
     path.write_bytes(attach_files(flatbuffer.serialize(model), network))
@@ -56,7 +57,7 @@ def emit(
     census = count(model)
     return Emission(
         path=path,
-        weights=census.weights,
+        weights=plan.recipe.weights if palettized else census.weights,
         activations=census.activations,
         notes=(*notes, *_notes(network, plan, census)),
     )
@@ -64,6 +65,13 @@ def emit(
 
 def _notes(network: Network, plan: Plan, census: Census) -> Iterator[str]:
     recipe = plan.recipe
+    if recipe.palettized:
+        integers = ", and activations stay float32" if recipe.integer_activations else ""
+        yield (
+            "TFLite has no palettes: the weights are their palettes' values, stored as float16"
+            f"{integers}. The file becomes small when it is compressed."
+        )
+        return
     if census.weights != recipe.weights:
         yield (
             f"{recipe.weights} weights were asked for, but most are {census.weights}: tensors of fewer "

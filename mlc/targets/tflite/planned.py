@@ -70,12 +70,12 @@ def _op(name: str, order: dict[str, int]) -> str | None:
 
 
 def planned_weights(model: Any, network: Network, plan: Plan) -> dict[tuple[int, int], Weight]:
-    """By (graph, tensor), the constants that the plan compresses; `axes` are those of the tensor."""
+    """By (graph, tensor), the constants that the plan makes integers; `axes` are those of the tensor."""
     known = PlannedWeights(network, plan)
     return {
         (g, t): weight
         for g, graph in enumerate(model.subgraphs)
         for t, tensor in enumerate(graph.tensors)
         if flatbuffer.is_float32(tensor) and flatbuffer.constant(model, tensor)
-        if (weight := known.find(flatbuffer.values(model, tensor)))
+        if (weight := known.find(flatbuffer.values(model, tensor))) and weight.scheme == "linear"
     }

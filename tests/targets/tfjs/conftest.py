@@ -13,6 +13,7 @@ import pytest
 from mlc.convert.execute import Reference
 from mlc.convert.freeze import freeze
 from mlc.convert.network import Description, Network, Provenance, TensorSpec
+from mlc.optimize.optimize import Request, make_plan
 from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.targets import tfjs
@@ -46,7 +47,8 @@ def feed(spec: TensorSpec, batch: int = 1) -> np.ndarray[Any, Any]:
 def emit(tmp_path: Path) -> Emit:
     def emit(network: Network, recipe: str = "fp32") -> Path:
         path = tmp_path / recipe
-        tfjs.emit(network, Plan(named(recipe)), None, Options(), path)
+        plan = make_plan(network, Request(named(recipe)))
+        tfjs.emit(network, plan, None, Options(), path)
         return path
 
     return emit

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,17 @@ import numpy as np
 import pytest
 
 from mlc import __version__
+from mlc.convert.execute import Reference
 from mlc.convert.network import TensorSpec
 from mlc.convert.preprocessing import Preprocessing
 from mlc.errors import UnsupportedError
+from mlc.optimize.optimize import Request, make_plan
 from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
+from mlc.optimize.simulate import simulate
 from mlc.store import tree_digest
 from mlc.targets import tfjs
 from mlc.targets.target import Options
-from mlc.targets.tfjs.per_channel import SCALES
 from tests.targets.tfjs.conftest import IMAGE, Emit, network, weights
 
 
@@ -59,22 +62,43 @@ def test_matrices_are_stored_smaller_and_biases_are_not(
     recipe: str, stored: str, emit: Emit
 ) -> None:
     path = emit(network(perceptron(), TensorSpec("x", (1, 4), "float32")), recipe)
-    kinds = {
-        len(w["shape"]): w.get("quantization", {}).get("dtype")
-        for name, w in manifest(path).items()
-        if not name.endswith(SCALES)
-    }
-    assert kinds[2] == stored
-    assert kinds[1] is None
+    rows = manifest(path).values()
+    kinds = {tuple(w["shape"]): w.get("quantization", {}).get("dtype") for w in rows}
+    assert kinds[4, 8] == kinds[8, 3] == stored
+    assert kinds[8,] is None
     assert tfjs.inspect(path).weights == named(recipe).weights
+
+
+def test_the_plans_integers_are_stored_exactly(tmp_path: Path) -> None:
+    """A byte is the integer and 128; what the file computes is what the plan means."""
+    tiny = network(perceptron(), TensorSpec("x", (1, 4), "float32"))
+    plan = make_plan(tiny, Request(named("int8")))
+    emission = tfjs.emit(tiny, plan, None, Options(), tmp_path / "out")
+    rows = [w["quantization"] for w in manifest(emission.path).values() if "quantization" in w]
+    assert len(rows) == 2
+    assert all((row["min"], row["scale"], row["dtype"]) == (-128, 1, "uint8") for row in rows)
+    feeds = {"x": np.random.default_rng(0).normal(size=(1, 4)).astype("float32")}
+    meant = Reference(simulate(tiny, plan)).run(feeds)
+    with closing(tfjs.open(emission.path)) as runtime:
+        for name, values in runtime.run(feeds).items():
+            np.testing.assert_allclose(values, meant[name], atol=1e-5)
 
 
 def test_the_emission_says_what_became_of_int8(tmp_path: Path) -> None:
     tiny = network(perceptron(), TensorSpec("x", (1, 4), "float32"))
-    emission = tfjs.emit(tiny, Plan(named("int8")), None, Options(), tmp_path / "out")
+    plan = make_plan(tiny, Request(named("int8")))
+    emission = tfjs.emit(tiny, plan, None, Options(), tmp_path / "out")
     assert emission.precision == "int8 weights"
-    assert "stored as uint8, kernels with a scale per output channel" in emission.notes[0]
+    assert "2 weights are stored as 8-bit integers with the plan's scales" in emission.notes[0]
     assert not tfjs.emit(tiny, Plan(named("fp32")), None, Options(), tmp_path / "plain").notes
+
+
+def test_palettes_are_their_values(tmp_path: Path) -> None:
+    tiny = network(perceptron(), TensorSpec("x", (1, 4), "float32"))
+    plan = make_plan(tiny, Request(named("w4a8-palette")))
+    emission = tfjs.emit(tiny, plan, None, Options(), tmp_path / "out")
+    assert emission.weights == "palette4"
+    assert "no palettes" in emission.notes[0]
 
 
 def test_what_float16_cannot_hold_stays_float32(emit: Emit) -> None:
@@ -130,11 +154,13 @@ _EMIT_AGAIN = """
 import sys
 from pathlib import Path
 from mlc.convert.network import Network
-from mlc.optimize.plan import Plan
+from mlc.optimize.optimize import Request, make_plan
 from mlc.optimize.recipe import named
 from mlc.targets import tfjs
 from mlc.targets.target import Options
-tfjs.emit(Network.load(Path(sys.argv[1])), Plan(named("int8")), None, Options(), Path(sys.argv[2]))
+network = Network.load(Path(sys.argv[1]))
+plan = make_plan(network, Request(named("int8")))
+tfjs.emit(network, plan, None, Options(), Path(sys.argv[2]))
 """
 
 

@@ -1,0 +1,27 @@
+"""Weights that the plan palettizes → the values of their palettes."""
+
+from __future__ import annotations
+
+from mlc.convert.graph import Program
+from mlc.convert.network import Network
+from mlc.optimize.palette import palette
+from mlc.optimize.plan import Plan
+
+__all__ = ["palettize"]
+
+
+def palettize(network: Network, plan: Plan) -> Network:
+    """The network with each weight at the value that its index stands for, in float32.
+
+    So a format without palettes computes what one with palettes does. A plan without any changes nothing.
+    """
+    rows = [weight for weight in plan.weights if weight.scheme == "palette"]
+    if not rows:
+        return network
+    program = Program.of(network)
+    for row in rows:
+        table, indices = palette(
+            program.main.constant_value(row.name), row.bits, plan.recipe.palette
+        )
+        program.main.set_constant(row.name, table[indices])
+    return program.network(network)
