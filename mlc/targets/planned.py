@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from mlc.convert.graph import Body, Program
 from mlc.convert.network import Network
 from mlc.optimize.plan import Activation, Plan, Weight
 
-__all__ = ["PlannedWeights", "planned_points"]
+__all__ = ["PlannedWeights", "listed", "mostly_narrow", "notes_on_activations", "planned_points"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,8 +35,48 @@ def planned_points(body: Body, plan: Plan) -> dict[str, Activation]:
     return points
 
 
+def notes_on_activations(plan: Plan, stored: Mapping[str, float]) -> Iterator[str]:
+    """Sentences on the plan's integer activations that a file holds otherwise.
+
+    `stored` has the scale of each that is integers in the file, by its name in the plan.
+    """
+    left = [name for name in plan.activation if name not in stored]
+    if left:
+        yield (
+            f"{len(left)} of the plan's {len(plan.activation)} integer activations are not stored as "
+            f"integers here: {listed(left)}."
+        )
+    ratios = {
+        name: scale / plan.activation[name].scale
+        for name, scale in stored.items()
+        if np.float32(scale) != np.float32(plan.activation[name].scale)
+    }
+    if ratios:
+        worst = max(ratios.values(), key=lambda ratio: abs(np.log(ratio)))
+        yield (
+            f"{len(ratios)} of {len(stored)} integer activations have another scale than the plan's, by "
+            f"a factor of {worst:.4g} at most: {listed(list(ratios))}."
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first three, and how many more."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def mostly_narrow(arrays: Iterable[Array], bits: int) -> bool:
+    """Whether most numbers are in matrices and kernels of no more than 2^bits distinct values.
+
+    So a format that stores 4-bit weights in more bits is asked what it holds, not what it was told to.
+    """
+    kernels = [a for a in arrays if a.size > max((2**bits, *a.shape))]  # no scales, no biases
+    narrow = sum(k.size for k in kernels if np.unique(k).size <= 2**bits)
+    return bool(2 * narrow > sum(k.size for k in kernels))
+
+
 class PlannedWeights:
-    """The constants that the plan compresses, known by their values.
+    """The constants that the plan decides on, known by their values.
 
     Converters transpose them and forget their names. State: an index of the network's constants.
     """
@@ -44,12 +85,11 @@ class PlannedWeights:
         self._wanted: dict[bytes, list[tuple[Weight, Array]]] = defaultdict(list)
         body = Program.of(network).main
         for weight in plan.weights:
-            if weight.scheme != "float":
-                values = body.constant_value(weight.name)
-                self._wanted[_fingerprint(values)].append((weight, values))
+            values = body.constant_value(weight.name)
+            self._wanted[_fingerprint(values)].append((weight, values))
 
     def find(self, values: Array) -> Weight | None:
-        """What the plan makes of these values; its `axes` are those of `values`, however transposed."""
+        """What becomes of these values; its `axes` are those of `values`, however transposed."""
         for weight, original in self._wanted.get(_fingerprint(values), []):
             axes = _axes(values, weight, original)
             if axes is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,11 +32,15 @@ _BEFORE_FUSED = (*_LINEAR, "Add", "Mul")
 
 @dataclass
 class Lowered:
-    """What became of the plan's weights: how many have its scales, how many larger ones, how much so."""
+    """What became of the plan: weights with its scales and with larger ones, activations."""
 
     exact: int = 0
     coarser: int = 0
-    most: float = 1.0  # largest ratio of a scale to the plan's
+    most: float = 1.0  # largest ratio of a weight's scale to the plan's
+    activations: dict[str, float] = field(
+        default_factory=dict
+    )  # scales of those stored as integers
+    in_loops: tuple[str, ...] = ()  # those that stay float32 because of what reads them
 
 
 def quantize_operations(model: Any, network: Network, plan: Plan) -> Lowered:
@@ -51,12 +55,17 @@ def quantize_operations(model: Any, network: Network, plan: Plan) -> Lowered:
     Runtimes compute what stands between DQ and Q in integers where they have a kernel, and in float32
     with the same rounding where they have none. Activations are uint8, 128 above the plan's int8:
     x64 CPUs have faster kernels for these. Weights whose sums could overflow there get larger scales
-    than the plan's; see `saturation`.
+    than the plan's; see `saturation`. What loops read stays float32.
     """
     graph = model.graph
-    entries = _entries(graph, network, plan)
+    known = _entries(graph, network, plan)
+    looped = _read_in_bodies(graph)
+    entries = {name: entry for name, entry in known.items() if name not in looped}
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    lowered = Lowered()
+    lowered = Lowered(
+        activations={entry.name: entry.scale for entry in entries.values()},
+        in_loops=tuple(sorted({known[name].name for name in looped & known.keys()})),
+    )
     builder = _Builder(graph)
     weights = PlannedWeights(network, plan)
     scales: dict[str, Any] = {}
@@ -92,8 +101,7 @@ def _entries(graph: Any, network: Network, plan: Plan) -> dict[str, Activation]:
             fused = len(reading) == 1 and reading[0].op_type in _FUSED
             if found and not (fused and node.op_type in _BEFORE_FUSED):
                 entries[name] = found
-    inside = _read_in_bodies(graph)
-    return {name: entry for name, entry in entries.items() if name not in inside}
+    return entries
 
 
 def _read_in_bodies(graph: Any) -> set[str]:

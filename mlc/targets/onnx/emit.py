@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from mlc.convert.network import Network
 from mlc.optimize.passes.palettize import palettize
@@ -11,10 +15,11 @@ from mlc.optimize.recipe import Precision, Recipe
 from mlc.targets.onnx.calibrated import Lowered, quantize_operations
 from mlc.targets.onnx.census import Census, count
 from mlc.targets.onnx.convert import convert, rebuilt
+from mlc.targets.onnx.graphs import all_graphs
 from mlc.targets.onnx.halve import halve
 from mlc.targets.onnx.label import label
 from mlc.targets.onnx.weights import store_weights
-from mlc.targets.planned import PlannedWeights
+from mlc.targets.planned import PlannedWeights, listed, mostly_narrow, notes_on_activations
 from mlc.targets.target import Calibration, Emission, Options
 
 __all__ = ["emit"]
@@ -60,62 +65,89 @@ def emit(
             )
     elif compressed:
         # Those of operations without an integer kernel too: LSTM, GRU, ...
-        store_weights(model, PlannedWeights(network, plan), recipe)
+        unknown = store_weights(model, PlannedWeights(network, plan), recipe)
+        if unknown:
+            notes.append(
+                f"{unknown} weights that the plan does not know, in loops or made by tf2onnx of others, "
+                "were compressed by the same rule."
+            )
     model = rebuilt(model, network)
     label(model, network)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
     census = count(model)
+    weights = _precision(recipe, census, model)
     return Emission(
         path=path,
-        weights=_precision(recipe, census),
+        weights=weights,
         activations=census.activations,
-        notes=(*notes, *_notes(plan, lowered, census)),
+        notes=(
+            *notes,
+            *_on_weights(recipe, weights, census),
+            *_on_activations(plan, lowered, census),
+        ),
     )
 
 
-def _precision(recipe: Recipe, census: Census) -> Precision:
+def _precision(recipe: Recipe, census: Census, model: Any) -> Precision:
     """What the numbers are, however many bits they are stored in."""
-    narrow = recipe.weights == "int4" or recipe.palettized
-    return recipe.weights if narrow and census.weights == "int8" else census.weights
+    import onnx
+
+    if recipe.weight_bits < 8 or recipe.palettized:
+        stored = [
+            onnx.numpy_helper.to_array(t) for g in all_graphs(model.graph) for t in g.initializer
+        ]
+        if mostly_narrow(
+            (a for a in stored if a.dtype in (np.int8, np.uint8, np.float32)), recipe.weight_bits
+        ):
+            return recipe.weights
+    return census.weights
 
 
-def _notes(plan: Plan, lowered: Lowered | None, census: Census) -> tuple[str, ...]:
-    recipe = plan.recipe
-    notes = []
+def _on_weights(recipe: Recipe, weights: Precision, census: Census) -> Iterator[str]:
     left = census.parameters["float32"]
+    if weights != recipe.weights:
+        yield (
+            f"{recipe.weights} weights were asked for, but most are {weights}: tensors of fewer than "
+            "1,024 elements are not worth it, and some operations take no others."
+        )
+        return
     if recipe.weights == "int4":
-        notes.append(
+        yield (
             "The weights are on the plan's grid of 4 bits, but stored in 8: ONNX has 4 from opset 21."
         )
     elif recipe.palettized:
-        notes.append("Palettes are tables of float32, with an index of 8 bits for each weight.")
-    if recipe.weights != _precision(recipe, census):
-        notes.append(
-            f"{recipe.weights} weights were asked for, but all stayed {census.weights}: there are "
-            "none in operations that take them, or only small ones."
-        )
-    elif recipe.weights != "float32" and left:
-        notes.append(
+        yield "Palettes are tables of float32, with an index of 8 bits for each weight."
+    if recipe.weights != "float32" and left:
+        yield (
             f"{left:,} of {census.parameters.total():,} parameters stayed float32: small tensors, "
             f"and those of operations that take no {recipe.weights}."
         )
+
+
+def _on_activations(plan: Plan, lowered: Lowered | None, census: Census) -> Iterator[str]:
+    recipe = plan.recipe
     if recipe.activations == "int16":
-        notes.append("Activations stay float32: ONNX has 16-bit ones from opset 21 on.")
+        yield "Activations stay float32: ONNX has 16-bit ones from opset 21 on."
     elif recipe.activations == "int8" and recipe.palettized:
-        notes.append("Activations stay float32: palettes are widened to it.")
+        yield "Activations stay float32: palettes are widened to it."
     elif recipe.activations == "int8" and lowered is None:
-        notes.append(
-            "Without calibration data activations stay float32; give --data for integer kernels."
-        )
-    elif recipe.activations == "int8" and census.float_products:
+        yield "Without calibration data activations stay float32; give --data for integer kernels."
+    if lowered is None:
+        return
+    if census.float_products:
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(census.float_products.items()))
-        notes.append(f"Computed in float32, having no integer kernel: {kinds}.")
-    if lowered and lowered.coarser:
-        notes.append(
+        yield f"Computed in float32, having no integer kernel: {kinds}."
+    yield from notes_on_activations(plan, lowered.activations)
+    if lowered.in_loops:
+        yield (
+            "Loops and branches read these activations, which stay float32 so that onnxruntime does not "
+            f"end the process when it loads the file: {listed(lowered.in_loops)}."
+        )
+    if lowered.coarser:
+        yield (
             f"{lowered.coarser} of {lowered.exact + lowered.coarser} weights have larger scales than "
             f"the plan's, by at most {lowered.most:.2f} times: with the plan's, sums would overflow on "
             "x64 CPUs without VNNI."
         )
-    return tuple(notes)

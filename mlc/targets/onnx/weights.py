@@ -28,7 +28,7 @@ _WEIGHTS = {
 }
 
 
-def store_weights(model: Any, planned: PlannedWeights, recipe: Recipe) -> None:
+def store_weights(model: Any, planned: PlannedWeights, recipe: Recipe) -> int:
     """Rewrite in place, whether the weight's reader is beside it or in a loop.
 
     ::
@@ -44,7 +44,12 @@ def store_weights(model: Any, planned: PlannedWeights, recipe: Recipe) -> None:
     onnxruntime folds what widens them into a float32 constant when it loads the file, which then runs at
     the speed of float32. A DequantizeLinear says the same, but onnxruntime keeps it and computes it in
     each run: MobileNetV2 then takes twice as long.
+
+    Returns how many those are.
     """
+    import onnx
+
+    unknown = 0
     axes: dict[str, int] = {}
     for graph in all_graphs(model.graph):
         for node in graph.node:
@@ -52,14 +57,17 @@ def store_weights(model: Any, planned: PlannedWeights, recipe: Recipe) -> None:
                 if position < len(node.input):
                     axes.setdefault(node.input[position], axis)
     for graph in all_graphs(model.graph):
-        first = [
-            _widened(graph, tensor, axes[tensor.name], planned, recipe)
-            for tensor in [t for t in graph.initializer if t.name in axes and _worthwhile(t)]
-        ]
+        first: list[Any] = []
+        for tensor in [t for t in graph.initializer if t.name in axes and _worthwhile(t)]:
+            values = onnx.numpy_helper.to_array(tensor)
+            weight = planned.find(values)
+            unknown += weight is None
+            first += _widened(graph, tensor, values, weight, axes[tensor.name], recipe)
         # First of all nodes: they need only constants, and loops may read what they compute.
         after = list(graph.node)
         del graph.node[:]
-        graph.node.extend([node for pair in first for node in pair] + after)
+        graph.node.extend(first + after)
+    return unknown
 
 
 def _weight_inputs(node: Any) -> tuple[tuple[int, int], ...]:
@@ -77,18 +85,18 @@ def _worthwhile(tensor: Any) -> bool:
 
 
 def _widened(
-    graph: Any, tensor: Any, axis: int, planned: PlannedWeights, recipe: Recipe
-) -> tuple[Any, Any]:
+    graph: Any, tensor: Any, values: Array, weight: Weight | None, axis: int, recipe: Recipe
+) -> tuple[Any, ...]:
     """Replace the constant by what is stored; the nodes compute it under its name."""
     import onnx
 
-    values = onnx.numpy_helper.to_array(tensor)
-    weight = planned.find(values)
+    if weight is not None and weight.scheme == "float":
+        return ()
     if recipe.palettized:
         table, indices = np.unique(values, return_inverse=True)
         if len(table) <= 256:
             return _looked_up(graph, tensor, table, indices.reshape(values.shape))
-    if weight is None or weight.scheme != "linear":
+    if weight is None or weight.scheme == "palette":  # a converter made it of others
         bits = 8 if recipe.palettized else recipe.weight_bits
         weight = _by_rule(tensor.name, values, axis % values.ndim, bits)
     shape = [values.shape[i] if i in weight.axes else 1 for i in range(values.ndim)]

@@ -145,14 +145,20 @@ def _graph_model(file: Path, model: dict[str, Any]) -> GraphModel:
 
 
 def _precision(weights: Sequence[dict[str, Any]]) -> Precision:
-    """How most numbers are stored; uint16, which the stock converter can write, counts as float32."""
+    """The narrowest format that a tenth of the numbers has: fewer is not what the file is.
+
+    uint16, which the stock converter can write, counts as float32.
+    """
     stored: dict[str, Precision] = {"float16": "float16", "uint8": "int8"}
     sizes: Counter[Precision] = Counter()
     for weight in weights:
         if weight["dtype"] == "float32":
             kind = stored.get(weight.get("quantization", {}).get("dtype"), "float32")
             sizes[kind] += math.prod(weight["shape"])
-    return sizes.most_common(1)[0][0] if sizes else "float32"
+    enough = max(1, sizes.total() / 10)
+    if sizes["int8"] >= enough:
+        return "int8"
+    return "float16" if sizes["float16"] >= enough else "float32"
 
 
 def _ports(signature: dict[str, Any], nodes: Sequence[dict[str, Any]]) -> tuple[Port, ...]:

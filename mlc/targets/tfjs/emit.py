@@ -13,9 +13,10 @@ from mlc.convert.metadata import facts_of
 from mlc.convert.network import Network, TensorSpec
 from mlc.optimize.passes.palettize import palettize
 from mlc.optimize.plan import Plan
-from mlc.targets.planned import PlannedWeights
+from mlc.optimize.recipe import Precision, Recipe
+from mlc.targets.planned import PlannedWeights, mostly_narrow
 from mlc.targets.target import Calibration, Emission, Options
-from mlc.targets.tfjs import stock
+from mlc.targets.tfjs import artifact, stock
 from mlc.targets.tfjs.optimize import optimize
 from mlc.targets.tfjs.per_channel import split_scales
 
@@ -62,36 +63,61 @@ def emit(
     )
     model = _model(network, graph_def, manifest)
     (path / "model.json").write_text(json.dumps(model, separators=(",", ":")), encoding="utf-8")
-    compressed = bool(integers or halved) or recipe.weights == "float32"
-    return Emission(
-        path,
-        weights=recipe.weights if compressed else "float32",
-        activations="float32",
-        notes=tuple(_notes(plan, len(integers), compressed)),
-    )
+    precision = _precision(recipe, weights, artifact.read(path).weights)
+    plain = _plain(weights, {*integers, *halved})
+    notes = (*_on_weights(plan, len(integers), plain, precision), *_on_activations(recipe))
+    return Emission(path, weights=precision, activations="float32", notes=notes)
 
 
-def _notes(plan: Plan, integers: int, compressed: bool) -> Iterator[str]:
+def _precision(
+    recipe: Recipe, weights: Sequence[Mapping[str, Any]], stored: Precision
+) -> Precision:
+    """What the numbers are, however many bits they are stored in."""
+    narrow = recipe.palettized or recipe.weight_bits < 8
+    if narrow and mostly_narrow((weight["data"] for weight in weights), recipe.weight_bits):
+        return recipe.weights
+    return stored
+
+
+def _plain(weights: Sequence[Mapping[str, Any]], compressed: set[str]) -> int:
+    """How many numbers of matrices and kernels stay float32."""
+    left = [w["data"] for w in weights if w["name"] not in compressed]
+    return sum(d.size for d in left if d.dtype == np.float32 and d.size > max(d.shape, default=1))
+
+
+def _on_weights(plan: Plan, integers: int, plain: int, stored: Precision) -> Iterator[str]:
     recipe = plan.recipe
-    if not compressed:
-        yield f"No weight is large enough for {recipe.weights}: all stayed float32."
-    elif integers:
-        bits = (
-            " on the grid of 4 bits, which TF.js has none of," if recipe.weights == "int4" else ""
+    planned = sum(weight.scheme == "linear" for weight in plan.weights)
+    if stored != recipe.weights:
+        yield (
+            f"{recipe.weights} weights were asked for, but most are {stored}: tensors of fewer than "
+            "1,024 elements are not worth it, and only weights of linear operations are compressed."
         )
+    if integers:
+        bits = " on the grid of 4 bits, which TF.js lacks," if recipe.weights == "int4" else ""
         yield (
             f"{integers} weights are stored as 8-bit integers{bits} with the plan's scales, and expanded "
-            "to float32 in the browser; TF.js computes in float32."
+            "to float32 in the browser."
         )
-    elif recipe.palettized:
+    if plain and recipe.weights == stored != "float32":
+        yield f"{plain:,} numbers of other matrices and kernels stay float32."
+    if integers < planned:
+        yield (
+            f"{planned - integers} of the plan's {planned} weights stay float32: fusing changed them "
+            "into others."
+        )
+    if recipe.palettized and stored == recipe.weights:
         yield (
             "TF.js has no palettes: the weights are their palettes' values, stored as float16. "
             "The file becomes small when it is compressed."
         )
-    elif recipe.weights == "float16":
-        yield (
-            "TF.js weights are stored as float16 and expanded to float32 at load; it computes in float32."
-        )
+    if recipe.weights == "float16" == stored:
+        yield "TF.js weights are stored as float16 and expanded to float32 at load."
+
+
+def _on_activations(recipe: Recipe) -> Iterator[str]:
+    if recipe.activations != "float32":
+        yield f"Activations are float32, not {recipe.activations}: TF.js computes in float32."
 
 
 def _as_tfjs_holds(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -9,11 +9,13 @@ from typing import Any
 from mlc.convert.network import Network
 from mlc.optimize.passes.palettize import palettize
 from mlc.optimize.plan import Plan
+from mlc.optimize.recipe import Precision, Recipe
+from mlc.targets.planned import mostly_narrow, notes_on_activations
 from mlc.targets.target import Calibration, Emission, Options
 from mlc.targets.tflite import flatbuffer
 from mlc.targets.tflite.census import Census, count
 from mlc.targets.tflite.convert import convert
-from mlc.targets.tflite.integers import quantize_operations
+from mlc.targets.tflite.integers import quantize_operations, stored_scales
 from mlc.targets.tflite.label import label
 from mlc.targets.tflite.planned import planned_activations, planned_weights
 from mlc.targets.tflite.standard import attach_files
@@ -40,12 +42,12 @@ def emit(
     """
     network = palettize(network, plan)
     model = convert(network)
-    notes = []
+    notes: list[str] = []
     palettized = plan.recipe.palettized
     if plan.calibrated and not palettized:
-        model = quantize_operations(
-            model, planned_activations(model, network, plan), planned_weights(model, network, plan)
-        )
+        activations = planned_activations(model, network, plan)
+        model = quantize_operations(model, activations, planned_weights(model, network, plan))
+        notes += notes_on_activations(plan, stored_scales(model, activations))
     store_weights(model, planned_weights(model, network, plan))  # those that are still float32
     halved = plan.recipe.weights == "float16" or palettized
     if halved and (beyond := halve_constants(model)):
@@ -55,26 +57,40 @@ def emit(
     path.write_bytes(attach_files(flatbuffer.serialize(model), network))
 
     census = count(model)
+    weights = _precision(plan.recipe, census, model)
     return Emission(
         path=path,
-        weights=plan.recipe.weights if palettized else census.weights,
+        weights=weights,
         activations=census.activations,
-        notes=(*notes, *_notes(network, plan, census)),
+        notes=(*notes, *_notes(network, plan, weights, census)),
     )
 
 
-def _notes(network: Network, plan: Plan, census: Census) -> Iterator[str]:
+def _precision(recipe: Recipe, census: Census, model: Any) -> Precision:
+    """What the numbers are, however many bits they are stored in."""
+    floats = (
+        flatbuffer.values(model, tensor)
+        for graph in model.subgraphs
+        for tensor in graph.tensors
+        if flatbuffer.type_name(tensor.type).startswith("float")
+        and flatbuffer.constant(model, tensor)
+    )
+    palettes = recipe.palettized and mostly_narrow(floats, recipe.weight_bits)
+    return recipe.weights if palettes else census.weights
+
+
+def _notes(network: Network, plan: Plan, weights: Precision, census: Census) -> Iterator[str]:
     recipe = plan.recipe
-    if recipe.palettized:
+    if recipe.palettized and weights == recipe.weights:
         integers = ", and activations stay float32" if recipe.integer_activations else ""
         yield (
             "TFLite has no palettes: the weights are their palettes' values, stored as float16"
             f"{integers}. The file becomes small when it is compressed."
         )
         return
-    if census.weights != recipe.weights:
+    if weights != recipe.weights:
         yield (
-            f"{recipe.weights} weights were asked for, but most are {census.weights}: tensors of fewer "
+            f"{recipe.weights} weights were asked for, but most are {weights}: tensors of fewer "
             "than 1,024 elements are not worth it, and some operations take no others."
         )
     elif recipe.weights == "float16":

@@ -14,7 +14,7 @@ import numpy as np
 from mlc.optimize.plan import Activation, Weight
 from mlc.targets.tflite import flatbuffer
 
-__all__ = ["quantize_operations"]
+__all__ = ["quantize_operations", "stored_scales"]
 
 Position = tuple[int, int]  # graph, tensor
 
@@ -42,6 +42,24 @@ def quantize_operations(
             enable_progress_report=False,
         )
         return flatbuffer.parse(bytes(result.quantized_model))
+
+
+def stored_scales(model: Any, activations: Mapping[int, Activation]) -> dict[str, float]:
+    """The scale of each activation that the quantized model holds as integers, by its name in the plan.
+
+    Where a kernel demands another scale than the plan's, the quantizer puts a QUANTIZE behind it, or
+    takes its own.
+    """
+    found: dict[str, float] = {}
+    for tensor in model.subgraphs[0].tensors:
+        match = re.fullmatch(r"t0_(\d+)(_\w+)?", flatbuffer.text(tensor.name))
+        activation = activations.get(int(match[1])) if match else None
+        if activation and not flatbuffer.is_float32(tensor) and tensor.quantization is not None:
+            known = found.get(activation.name)
+            scale = float(tensor.quantization.scale[0])
+            if known is None or known == np.float32(activation.scale):
+                found[activation.name] = scale
+    return found
 
 
 def _name_by_position(model: Any) -> None:

@@ -215,6 +215,17 @@ def test_operations_that_stay_float_are_named(emit: Emit) -> None:
     assert any("1 LSTM" in note for note in emit("lstm", "int8").notes)
 
 
+def test_what_loops_read_stays_float_and_is_named(emit: Emit) -> None:
+    (note,) = [n for n in emit("gru", "int8").notes if n.startswith("Loops and branches read")]
+    assert note.endswith("loads the file: steps.")
+
+
+def test_integer_activations_that_are_not_in_the_file_are_named(emit: Emit) -> None:
+    (note,) = [n for n in emit("text", "int8").notes if "integer activations" in n]
+    assert note.startswith("4 of the plan's 10")
+    assert "conv1d_1/BiasAdd" in note
+
+
 @pytest.mark.parametrize("recipe", ["int8", "w4a8"])
 @pytest.mark.parametrize("name", ["cnn", "nested", "unet"])
 def test_a_file_computes_what_the_plan_means(

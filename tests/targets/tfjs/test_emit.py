@@ -99,6 +99,15 @@ def test_palettes_are_their_values(tmp_path: Path) -> None:
     emission = tfjs.emit(tiny, plan, None, Options(), tmp_path / "out")
     assert emission.weights == "palette4"
     assert "no palettes" in emission.notes[0]
+    assert "Activations are float32, not int8" in emission.notes[1]
+
+
+def test_a_palette_that_no_weight_was_worth_is_not_claimed(tmp_path: Path) -> None:
+    tiny = network(perceptron(), TensorSpec("x", (1, 4), "float32"))
+    plan = make_plan(tiny, Request(named("w4-palette")))
+    emission = tfjs.emit(tiny, plan, None, Options(), tmp_path / "out")
+    assert emission.weights == "float16"
+    assert "palette4 weights were asked for" in emission.notes[0]
 
 
 def test_what_float16_cannot_hold_stays_float32(emit: Emit) -> None:

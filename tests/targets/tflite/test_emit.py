@@ -168,6 +168,14 @@ def test_operations_that_stay_float_are_named(tmp_path: Path) -> None:
     assert any("CUMSUM" in note for note in emission.notes)
 
 
+def test_a_scale_that_a_kernel_overrules_is_told(emit: Emit) -> None:
+    """TANH writes steps of 1/128; what is concatenated with it has another scale."""
+    notes = emit("two_in_two_out", "int8").notes
+    (note,) = [n for n in notes if "another scale than the plan's" in n]
+    assert note.startswith("1 of 10 integer activations")
+    assert "Tanh" in note
+
+
 def test_each_input_gets_its_own_range(tmp_path: Path) -> None:
     """Ranges that differ by 1,000: swapped, the larger input would be cut off."""
     import tensorflow as tf
