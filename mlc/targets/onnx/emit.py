@@ -68,8 +68,8 @@ def emit(
         unknown = store_weights(model, PlannedWeights(network, plan), recipe)
         if unknown:
             notes.append(
-                f"{unknown} weights that the plan does not know, in loops or made by tf2onnx of others, "
-                "were compressed by the same rule."
+                f"{unknown} weights that the plan does not compress, in loops or made by tf2onnx of "
+                "others, were compressed by the same rule."
             )
     model = rebuilt(model, network)
     label(model, network)

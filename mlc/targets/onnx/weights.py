@@ -38,14 +38,13 @@ def store_weights(model: Any, planned: PlannedWeights, recipe: Recipe) -> int:
         After:   w int8 ─► Cast ─► Mul(scale) ─► Conv             linear
                  indices uint8 ─► Cast ─► Gather(table) ─► Conv   palettes
 
-    Integers, scales and tables are the plan's. Weights that it does not know, for the converter made them
-    of others (recurrent layers), get a scale per channel by the same rule.
+    Integers, scales and tables are the plan's. Weights that it does not compress, because loops read them
+    or the converter made them of others, get a scale per channel by the same rule; the count of these is
+    returned. What holds infinities or NaN stays.
 
     onnxruntime folds what widens them into a float32 constant when it loads the file, which then runs at
     the speed of float32. A DequantizeLinear says the same, but onnxruntime keeps it and computes it in
     each run: MobileNetV2 then takes twice as long.
-
-    Returns how many those are.
     """
     import onnx
 
@@ -61,7 +60,9 @@ def store_weights(model: Any, planned: PlannedWeights, recipe: Recipe) -> int:
         for tensor in [t for t in graph.initializer if t.name in axes and _worthwhile(t)]:
             values = onnx.numpy_helper.to_array(tensor)
             weight = planned.find(values)
-            unknown += weight is None
+            if not np.isfinite(values).all():
+                continue
+            unknown += weight is None or weight.scheme == "float"
             first += _widened(graph, tensor, values, weight, axes[tensor.name], recipe)
         # First of all nodes: they need only constants, and loops may read what they compute.
         after = list(graph.node)
@@ -86,17 +87,15 @@ def _worthwhile(tensor: Any) -> bool:
 
 def _widened(
     graph: Any, tensor: Any, values: Array, weight: Weight | None, axis: int, recipe: Recipe
-) -> tuple[Any, ...]:
+) -> tuple[Any, Any]:
     """Replace the constant by what is stored; the nodes compute it under its name."""
     import onnx
 
-    if weight is not None and weight.scheme == "float":
-        return ()
     if recipe.palettized:
         table, indices = np.unique(values, return_inverse=True)
         if len(table) <= 256:
             return _looked_up(graph, tensor, table, indices.reshape(values.shape))
-    if weight is None or weight.scheme == "palette":  # a converter made it of others
+    if weight is None or weight.scheme != "linear":
         bits = 8 if recipe.palettized else recipe.weight_bits
         weight = _by_rule(tensor.name, values, axis % values.ndim, bits)
     shape = [values.shape[i] if i in weight.axes else 1 for i in range(values.ndim)]

@@ -223,7 +223,7 @@ def test_what_loops_read_stays_float_and_is_named(emit: Emit) -> None:
 def test_integer_activations_that_are_not_in_the_file_are_named(emit: Emit) -> None:
     (note,) = [n for n in emit("text", "int8").notes if "integer activations" in n]
     assert note.startswith("4 of the plan's 10")
-    assert "conv1d_1/BiasAdd" in note
+    assert "BiasAdd" in note
 
 
 @pytest.mark.parametrize("recipe", ["int8", "w4a8"])
