@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlc.channel import cli as channel
+from mlc.demo import cli as demo
 from mlc.errors import Exit, MachineError, MlcError, UsageError
 from mlc.options import (
     DATA_PANEL,
@@ -383,6 +384,7 @@ def doctor() -> None:
     raise typer.Exit(print_doctor())
 
 
+app.command()(demo.demo)
 app.command()(channel.publish)
 app.command()(channel.rollback)
 app.add_typer(channel.app, name="channel")

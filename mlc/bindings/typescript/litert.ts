@@ -11,6 +11,8 @@ export interface LiteRt<T extends LiteRtTensor> {
 export type Accelerator = "wasm" | "webgpu";
 
 interface CompiledModel<T> {
+  /** False where LiteRT.js runs some or all of the network on wasm, whatever was asked for. */
+  readonly isFullyAccelerated: boolean;
   run(inputs: Record<string, T>): Promise<Record<string, T>>;
   delete(): void;
 }
@@ -29,9 +31,10 @@ export async function loadLiteRt<T extends LiteRtTensor>(
   accelerator: Accelerator = "wasm",
 ): Promise<Runtime> {
   const model = await litert.loadAndCompile(bytes, { accelerator });
+  const partly = accelerator !== "wasm" && !model.isFullyAccelerated;
   return {
     target: "tflite",
-    name: `LiteRT.js ${accelerator}`,
+    name: `LiteRT.js ${accelerator}${partly ? ", partly or wholly wasm" : ""}`,
     run: (inputs) => run(litert, model, about, inputs),
     close: () => model.delete(),
   };

@@ -2,9 +2,9 @@
 
 import type { Description, Runtime, Tensors } from "./model.js";
 
-/** What is used of TF.js, with its own kind of tensor. */
-export interface Tfjs<T extends TfTensor> {
-  loadGraphModel(url: string): Promise<GraphModel<T>>;
+/** What is used of TF.js, with its own kind of tensor; it loads from an address or an `IOHandler`. */
+export interface Tfjs<T extends TfTensor, Source = string> {
+  loadGraphModel(source: Source): Promise<GraphModel<T>>;
   tensor(data: Float32Array | Int32Array, shape: number[], dtype: "float32" | "int32" | "bool"): T;
   getBackend(): string;
 }
@@ -21,13 +21,13 @@ interface TfTensor {
   dispose(): void;
 }
 
-/** Load `model.json` and its shards on TF.js' current backend. */
-export async function loadTfjs<T extends TfTensor>(
-  tf: Tfjs<T>,
-  url: string,
+/** Load `model.json` and its shards, mostly by their address, on TF.js' current backend. */
+export async function loadTfjs<T extends TfTensor, Source = string>(
+  tf: Tfjs<T, Source>,
+  source: Source,
   about: Description,
 ): Promise<Runtime> {
-  const model = await tf.loadGraphModel(url);
+  const model = await tf.loadGraphModel(source);
   return {
     target: "tfjs",
     name: `TF.js ${tf.getBackend()}`,
@@ -36,8 +36,8 @@ export async function loadTfjs<T extends TfTensor>(
   };
 }
 
-async function run<T extends TfTensor>(
-  tf: Tfjs<T>,
+async function run<T extends TfTensor, Source>(
+  tf: Tfjs<T, Source>,
   model: GraphModel<T>,
   about: Description,
   inputs: Tensors,

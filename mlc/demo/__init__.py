@@ -1,0 +1,1 @@
+"""The web demo: a static page that runs a bundle in every runtime of a browser."""
