@@ -21,6 +21,7 @@ from mlc.report.report import Report, Row
 from mlc.stages import Silent, Stages, Watcher
 from mlc.store import tree_digest
 from mlc.targets.target import Emission, Options
+from mlc.teach import Taught, teach
 from mlc.validate import golden
 from mlc.validate.evidence import Evidence
 from mlc.workers import explain
@@ -40,9 +41,11 @@ def build(config: BuildConfig, model: Any = None, watcher: Watcher | None = None
         open_stages(config, bundle.log, watcher or Silent()) as stages,
     ):
         subject = read_subject(stages, config, model)
-        optimized = _optimize(stages, config, subject)
+        taught = teach(stages, config, subject) if config.training.asked else None
+        optimized = _optimize(stages, config, subject, taught)
         candidates = _emit_all(stages, config, subject, optimized)
-        rows = prove_all(stages, subject, candidates, config.limits)
+        retrained = taught.retrained if taught else None
+        rows = prove_all(stages, subject, candidates, config.limits, retrained)
         report = Report(
             network=subject.network,
             source_bytes=subject.source_bytes,
@@ -50,22 +53,28 @@ def build(config: BuildConfig, model: Any = None, watcher: Watcher | None = None
             data=subject.dataset.title,
             labelled=subject.dataset.labelled,
             rows=tuple(sorted(rows, key=lambda row: targets.NAMES.index(row.target))),
-            notes=subject.notes,
+            notes=(*subject.notes, *(taught.notes if taught else ())),
             bundle=str(config.output),
             steps=optimized.steps,
+            training=taught.training if taught else (),
         )
         artifacts = {row.target: row.emission.path for row in rows if row.emission}
         cases = subject.references / golden.FOLDER
         return bundle.write(report, artifacts, optimized.plan, cases, config.bindings)
 
 
-def _optimize(stages: Stages, config: BuildConfig, subject: Subject) -> Optimized:
+def _optimize(
+    stages: Stages, config: BuildConfig, subject: Subject, taught: Taught | None
+) -> Optimized:
     """Fewer ops, the same answers; and the plan that every target follows."""
-    network, samples = subject.network, _calibration(config, subject)
+    network = taught.network if taught else subject.network
+    samples = _calibration(config, subject)
     explained = Calibration(subject.dataset, network, _EXPLAINED_ON) if config.explain else None
     request = Request(
         recipe=config.recipe,
         estimator=config.data.ranges,
+        plan=taught.plan if taught else None,
+        clustered=bool(config.training.cluster),
     )
     seen = [c.dataset.fingerprint if c else "nothing" for c in (samples, explained)]
     stored = stages.run(
@@ -78,7 +87,8 @@ def _optimize(stages: Stages, config: BuildConfig, subject: Subject) -> Optimize
     if error := stored.exception():
         raise explain(error, "optimizing the network", DEBUG) from error
     plan, steps = stored.result().value
-    return Optimized(Network.load(stored.result().folder), plan, steps)
+    before = taught.steps if taught else ()  # what was simplified before it was trained
+    return Optimized(Network.load(stored.result().folder), plan, (*before, *steps))
 
 
 def _emit_all(

@@ -19,6 +19,7 @@ from mlc.errors import Exit, MachineError, MlcError, UsageError
 from mlc.options import (
     DATA_PANEL,
     OUTPUT_PANEL,
+    TRAINING_PANEL,
     Batch,
     ColorOption,
     Config,
@@ -93,6 +94,55 @@ def build(
     recipe: Annotated[
         str | None,
         typer.Option(help="A precision by name: fp32, fp16, int8, or int8-weights."),
+    ] = None,
+    prune: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHARE|N:M",
+            help="Set this share of the weights to zero, or all but N of every M, while training.",
+            rich_help_panel=TRAINING_PANEL,
+        ),
+    ] = None,
+    prune_channels: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Remove this share of the channels, for speed, and fine-tune what is left.",
+            rich_help_panel=TRAINING_PANEL,
+        ),
+    ] = None,
+    cluster: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=256,
+            metavar="N",
+            help="At most N different values in each weight, found by k-means and trained.",
+            rich_help_panel=TRAINING_PANEL,
+        ),
+    ] = None,
+    qat: Annotated[
+        bool,
+        typer.Option(
+            "--qat",
+            help="Train the network to answer well with the integers of --int8 or --recipe.",
+            rich_help_panel=TRAINING_PANEL,
+        ),
+    ] = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Of each of these; the best one is kept. [default: 10]",
+            rich_help_panel=TRAINING_PANEL,
+        ),
+    ] = None,
+    train_data: Annotated[
+        str | None,
+        typer.Option(
+            help="Data to train on; labels help, the original teaches. [default: --data]",
+            rich_help_panel=TRAINING_PANEL,
+        ),
     ] = None,
     explain: Annotated[
         bool,
@@ -209,6 +259,12 @@ def build(
         config,
         targets=targets,
         recipe=_recipe(int8, fp16, recipe),
+        prune=prune,
+        prune_channels=prune_channels,
+        cluster=cluster,
+        qat=qat or None,
+        epochs=epochs,
+        train_data=train_data,
         explain=explain or None,
         data=data,
         samples=samples,

@@ -21,6 +21,7 @@ from mlc.errors import UsageError
 from mlc.optimize import recipe as recipes
 from mlc.optimize.ranges import ESTIMATORS, Estimator
 from mlc.optimize.recipe import Recipe
+from mlc.optimize.training.request import Training
 from mlc.targets.target import Options
 from mlc.validate.gate import Limits
 
@@ -48,6 +49,12 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "recipe": (str,),
     "data": (str,),
     "golden": (int,),
+    "prune": (float, str),
+    "prune_channels": (float,),
+    "cluster": (int,),
+    "qat": (bool,),
+    "epochs": (int,),
+    "train_data": (str,),
     "bindings": (str, list),
     "preprocessing": (dict,),
     "limits": (dict,),
@@ -58,6 +65,8 @@ _WORDS: dict[type, str] = {
     list: "a list of texts",
     dict: "a table",
     int: "a whole number",
+    float: "a number",
+    bool: "true or false",
 }
 
 
@@ -90,6 +99,7 @@ class BuildConfig:
     labels: tuple[str, ...] = ()
     options: Options = field(default_factory=Options)
     bindings: tuple[str, ...] = ()  # languages of app code
+    training: Training = field(default_factory=Training)
     explain: bool = False  # measure what each pass does to the outputs
     limits: Mapping[str, Limits] = field(default_factory=dict)  # by target
     cache: bool = True
@@ -119,7 +129,7 @@ def load(source: Path, file: Path | None) -> dict[str, Any]:
         if not isinstance(value, _KINDS[name]) or not texts:
             kinds = " or ".join(_WORDS[k] for k in _KINDS[name])
             raise UsageError(f"{found}: {name} is {value!r}.", f"It must be {kinds}.")
-    for name in ("labels", "data"):
+    for name in ("labels", "data", "train_data"):
         if isinstance(settings.get(name), str):
             settings[name] = _from_folder(found.parent, settings[name])
     return settings
@@ -150,24 +160,43 @@ def resolve(
         )
     named = merged.get("targets", "all")
     names = targets.parse(named if isinstance(named, str) else ",".join(named))
+    recipe = recipes.writable(str(merged.get("recipe", "fp32")))
     return BuildConfig(
         source=source,
         output=output or Path("dist"),
         description=description,
         targets=names,
-        recipe=recipes.writable(str(merged.get("recipe", "fp32"))),
+        recipe=recipe,
         read=read_options(merged),
         data=_data(merged),
         preprocessing=_preprocessing(settings, flags),
         labels=read_labels(merged["labels"]) if "labels" in merged else (),
         options=_options(merged),
         bindings=_bindings(merged.get("bindings", ()), names),
+        training=_training(merged, recipe),
         explain=bool(merged.get("explain", False)),
         limits=Limits.per_target(
             targets.NAMES, settings.get("limits", {}), flags.get("limits") or []
         ),
         cache=bool(merged.get("cache", True)),
     )
+
+
+def _training(merged: Mapping[str, Any], recipe: Recipe) -> Training:
+    """What is trained; raises `UsageError` where there is nothing to train on, or for."""
+    training = Training.of(merged)
+    if training.asked and not (training.train_data or merged.get("data")):
+        raise UsageError(
+            "--prune, --prune-channels, --cluster and --qat train the network, which needs samples.",
+            "Give them with --data or --train-data; labels are not needed.",
+        )
+    training.phases(recipe, ESTIMATORS[0], 1)
+    if training.qat:
+        raise UsageError(
+            "--qat trains for the scales of the plan, but the formats still find scales of their own.",
+            "Build without --qat.",
+        )
+    return training
 
 
 def _bindings(languages: str | Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
@@ -241,7 +270,7 @@ def _preprocessing(settings: Mapping[str, Any], flags: Mapping[str, Any]) -> Pre
 _SETTINGS = {
     *(
         f.name
-        for k in (Description, Preprocessing, DataConfig, ReadOptions, Options)
+        for k in (Description, Preprocessing, DataConfig, ReadOptions, Options, Training)
         for f in fields(k)
     ),
     *("labels", "targets", "recipe", "bindings", "plan", "explain", "limits", "cache"),

@@ -25,6 +25,7 @@ class Resize(str, Enum):
     letterbox = "letterbox"
 
 
+TRAINING_PANEL = "Training"
 DATA_PANEL, _INPUT, _READ, _LIMIT, OUTPUT_PANEL = (
     "Data",
     "Preprocessing",

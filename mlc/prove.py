@@ -25,7 +25,7 @@ from mlc.store import Store, Stored, cache_folder, tree_digest
 from mlc.targets.target import Emission
 from mlc.validate import gate
 from mlc.validate.evidence import Evidence, Latency
-from mlc.validate.execute import Proof, prove, reference, time_runs
+from mlc.validate.execute import Proof, Retrained, prove, reference, time_runs
 from mlc.validate.gate import Limits
 from mlc.validate.size import measure, weigh
 from mlc.workers import explain
@@ -145,13 +145,14 @@ def prove_all(
     subject: Subject,
     candidates: Iterable[Candidate | Row],
     limits: Mapping[str, Limits],
+    retrained: Retrained | None = None,
 ) -> list[Row]:
     """Run every artifact on every sample, time those that can be timed, and hold them to the limits.
 
     Each is run as soon as `candidates` yields it. A target of which there is only a row keeps that row.
     """
     network, dataset = subject.network, subject.dataset
-    same = (network.digest, dataset.fingerprint, subject.golden)
+    same = (network.digest, dataset.fingerprint, subject.golden, retrained)
     known = same if dataset.fingerprint is not None else None
     rows: list[Row] = []
     running: dict[Future[Stored], Candidate] = {}
@@ -169,6 +170,7 @@ def prove_all(
             network,
             dataset,
             subject.references,
+            retrained,
         )
         running[proof] = candidate
     proofs: dict[Candidate, Proof] = {}

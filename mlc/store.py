@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import pickle
@@ -62,6 +63,20 @@ class Store:
     def scratch(self) -> Path:
         """A new folder for a stage to write to, on the same disk as the entries."""
         return Path(tempfile.mkdtemp(prefix="writing-", dir=self._root))
+
+    def unfinished(self, name: str) -> tuple[Path, int]:
+        """The folder of a stage that goes on where it was interrupted, and a lock that is held on it.
+
+        Close the lock to give it back. A second build at the same time gets a folder of its own.
+        """
+        folder = self._root / f"unfinished-{name}"
+        folder.mkdir(exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return self.scratch(), lock
+        return folder, lock
 
     def put(self, name: str, written: Path, value: Any) -> Stored:
         """Keep what a stage wrote to a scratch folder."""

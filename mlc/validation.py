@@ -22,6 +22,7 @@ from mlc.store import tree_digest
 from mlc.targets.target import Emission
 from mlc.validate.declared import check_declared
 from mlc.validate.evidence import Check
+from mlc.validate.execute import Retrained
 from mlc.validate.gate import Limits
 
 __all__ = ["validate"]
@@ -34,17 +35,20 @@ def validate(artifact: Path, config: BuildConfig, watcher: Watcher | None = None
     """
     candidates = find_candidates(artifact)
     declared: dict[str, Any] | None = None
+    retrained: Retrained | None = None
     if (artifact / MANIFEST).is_file():
         manifest = read_manifest(artifact)
         config = _as_built(config, manifest)
         declared = _declared(manifest)
+        if manifest.get("training"):
+            retrained = Retrained(digest="", references=None)
     limits = {c.target: config.limits.get(c.target, Limits()) for c in candidates}
     with TemporaryDirectory(prefix="mlc-") as folder:
         log = Path(folder) / "validate.log"
         log.touch()
         with open_stages(config, log, watcher or Silent()) as stages:
             subject = read_subject(stages, config)
-            rows = prove_all(stages, subject, candidates, limits)
+            rows = prove_all(stages, subject, candidates, limits, retrained)
     return Report(
         network=subject.network,
         source_bytes=subject.source_bytes,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from mlc.errors import SourceError
+from mlc.progress import Advance, forget, look, tell
 from mlc.stages import Silent, Stages
 from mlc.store import Store
 
@@ -40,6 +43,9 @@ class Listening:
 
     def started(self, title: str) -> None:
         self.heard.append(("started", title))
+
+    def advanced(self, title: str, advance: Advance) -> None:
+        self.heard.append(("advanced", title, advance.news))
 
     def finished(self, title: str, seconds: float, cached: bool) -> None:
         assert seconds >= 0
@@ -149,3 +155,63 @@ def test_the_store_is_trimmed_only_after_work(opened: Open, trims: list[Store]) 
     with opened() as stages:
         stages.run("write", ("x",), write, "hello").result()
     assert len(trims) == 1, "a build from the cache has nothing to tidy"
+
+
+def half(folder: Path, fail: bool) -> str:
+    """Writes a part, and goes on from it when it is called again."""
+    found = (folder / "part").exists()
+    (folder / "part").write_text("written")
+    tell(folder, Advance(0.5, "half"))
+    if fail:
+        raise KeyboardInterrupt
+    return "went on" if found else "from the first"
+
+
+def test_an_interrupted_stage_goes_on_where_it_was(
+    opened: Open, entries: Callable[[], list[str]]
+) -> None:
+    with opened() as stages:
+        stages._stopping = True  # as it is once Ctrl-C has reached the parent
+        with pytest.raises(KeyboardInterrupt):
+            stages.resume("half", ("x",), half, True).result()
+    assert [e for e in entries() if e.startswith("unfinished-")]
+    with opened() as stages:
+        stored = stages.resume("half", ("x",), half, False).result()
+        assert stored.value == "went on"
+        assert sorted(p.name for p in stored.folder.iterdir()) == ["part", "result.pickle"]
+    assert not [e for e in entries() if e.startswith("unfinished-")]
+
+
+def test_a_stage_that_failed_by_itself_starts_anew(opened: Open) -> None:
+    with opened() as stages:
+        with pytest.raises(KeyboardInterrupt):
+            stages.resume("half", ("x",), half, True).result()
+        assert stages.resume("half", ("x",), half, False).result().value == "from the first"
+
+
+def test_two_builds_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    (first, lock), (second, other) = store.unfinished("x"), store.unfinished("x")
+    assert first != second
+    os.close(lock)
+    os.close(other)
+    third, lock = store.unfinished("x")
+    assert third == first
+    os.close(lock)
+
+
+def test_the_watcher_hears_how_far_a_stage_is(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlc.stages._LOOK_SECONDS", 0.01)
+    watcher = Listening()
+    with opened(watcher) as stages:
+        tell(tmp_path, Advance(0.25, "a quarter"))
+        stages._look_at(tmp_path, "long")
+        deadline = time.monotonic() + 10
+        while not watcher.heard and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert watcher.heard[0] == ("advanced", "long", "a quarter")
+    forget(tmp_path)
+    forget(tmp_path)
+    assert look(tmp_path) is None

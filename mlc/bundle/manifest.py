@@ -42,6 +42,7 @@ def make_manifest(report: Report, folder: Path) -> dict[str, Any]:
         "picture": _picture(network),
         "classifier": _classifier(network),
         "recipe": report.recipe,
+        "training": [phase.title for phase in report.training],
         "artifacts": [
             {
                 "target": row.target,

@@ -13,13 +13,13 @@ from mlc.optimize.plan import Activation, Weight
 from mlc.optimize.ranges import Estimator, Histogram, estimate
 from mlc.optimize.recipe import Recipe
 
-__all__ = ["activation_points", "decide_activations", "decide_weights"]
+__all__ = ["FEWEST", "FIXED", "activation_points", "decide_activations", "decide_weights"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # A scale or a table costs more than it saves below this many elements, and so little memory is at stake.
 # With integer activations every linear op needs integer weights, however few.
-_FEWEST = 1024
+FEWEST = 1024
 
 _FUSED = ("Relu", "Relu6")  # what every runtime computes together with the op before
 _BEFORE_FUSED = ("BiasAdd", "AddV2", "Add", "Sub", "Mul")
@@ -33,7 +33,7 @@ _MOVES = frozenset({
 })  # fmt: skip
 
 # Ops whose integer kernels write one fixed range: (low, high) at 8 bits.
-_FIXED = {"Sigmoid": (0.0, 255 / 256), "Softmax": (0.0, 255 / 256), "Tanh": (-1.0, 127 / 128)}
+FIXED = {"Sigmoid": (0.0, 255 / 256), "Softmax": (0.0, 255 / 256), "Tanh": (-1.0, 127 / 128)}
 
 _COARSE = "in 8 bits it moves in steps of 1/256, too coarse to tell many classes apart"
 
@@ -49,7 +49,7 @@ def decide_weights(body: Body, recipe: Recipe) -> tuple[Weight, ...]:
     rows: dict[str, Weight] = {}
     for op in linears(body):
         values = body.constant_value(op.kernel)
-        needed = recipe.integer_activations or values.size >= _FEWEST
+        needed = recipe.integer_activations or values.size >= FEWEST
         if op.kernel not in rows and values.dtype == np.float32 and needed:
             rows[op.kernel] = _weight(op.kernel, op.node.op, values, op.output_axes, recipe)
     for node in body.in_order():
@@ -58,7 +58,7 @@ def decide_weights(body: Body, recipe: Recipe) -> tuple[Weight, ...]:
             values = body.value(name)
             if name in rows or values is None or values.dtype != np.float32:
                 continue
-            if values.size < _FEWEST or values.ndim < 2:
+            if values.size < FEWEST or values.ndim < 2:
                 continue
             if node.op in ("GatherV2", "Gather", "ResourceGather") and name == node.input[0]:
                 rows[name] = _weight(name, node.op, values, (0,), recipe)
@@ -129,8 +129,8 @@ def decide_activations(
         elif node.op == "Softmax" and name in last and not integer_outputs:
             rows.append(Activation(name, 32, low, high, reason=_COARSE))
         else:
-            if node.op in _FIXED and bits == 8:
-                low, high = _FIXED[node.op]
+            if node.op in FIXED and bits == 8:
+                low, high = FIXED[node.op]
             rows.append(Activation(name, bits, low, high, *_affine(low, high, bits)))
     return tuple(rows)
 

@@ -45,7 +45,8 @@ class Request:
     """What the stage is asked for.
 
     `samples` calibrate; without them no activation becomes an integer. `explain_on` are run after every
-    pass. `plan` repeats the decisions of an earlier build.
+    pass. `plan` repeats the decisions of an earlier build. `clustered` weights have few different values:
+    no channel is scaled, which would make them many.
     """
 
     recipe: Recipe
@@ -53,6 +54,7 @@ class Request:
     estimator: Estimator = "min-max"
     explain_on: Samples | None = None
     plan: Plan | None = None
+    clustered: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def _tune(network: Network, plan: Plan, request: Request) -> tuple[Network, Plan
         return helps
 
     linear = any(w.scheme == "linear" for w in plan.weights)
-    if plan.calibrated or linear:
+    if (plan.calibrated or linear) and not request.clustered:
         tried = equalized(network, samples)
         if tried.graph != network.graph:
             again = request.plan or make_plan(tried, replace(request, samples=samples))

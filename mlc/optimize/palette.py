@@ -9,7 +9,7 @@ import numpy as np
 
 from mlc.optimize.recipe import Palette
 
-__all__ = ["palette"]
+__all__ = ["few_values", "nearest", "palette"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -22,30 +22,37 @@ _PRUNED = 0.5
 def palette(values: Array, bits: int, form: Palette) -> tuple[Array, Array]:
     """The table for float32 `values`, ascending, (2^bits,) float32, and each value's index, uint8.
 
-    `uniform` values are evenly spaced over the part of the range that gives the least squared error.
-    `kmeans` ones are Lloyd's algorithm (1982) from there, and from the point density that is best for
-    many values, p(x)^(1/3) (Panter and Dite 1951); the better of both. In one dimension its clusters are
-    intervals, so on sorted values a round costs no more than the table is long.
-
     Where at least half of the values are 0, as pruning leaves them, 0 is in the table and they stay 0.
     Entries that nothing needs repeat the last one.
     """
     size = 2**bits
+    table = few_values(values, size, form, with_zero=bool(np.mean(values == 0) >= _PRUNED))
+    table = np.pad(table, (0, size - table.size), mode="edge")
+    return table, nearest(table, values)
+
+
+def few_values(values: Array, size: int, form: Palette, with_zero: bool = False) -> Array:
+    """At most `size` values that stand for all of `values`, ascending, float32.
+
+    `uniform` values are evenly spaced over the part of the range that gives the least squared error.
+    `kmeans` ones are Lloyd's algorithm (1982) from there, and from the point density that is best for
+    many values, p(x)^(1/3) (Panter and Dite 1951); the better of both. In one dimension its clusters are
+    intervals, so on sorted values a round costs no more than the table is long. `with_zero`, 0 is one of
+    them.
+    """
     flat = values.reshape(-1).astype(np.float32)
-    distinct = np.unique(flat)
-    if distinct.size > size:
-        pruned = bool(np.mean(flat == 0) >= _PRUNED)
-        sample = _Sorted.of(flat[flat != 0] if pruned else flat)
-        table = _uniform(sample, size, pruned)
-        if form == "kmeans":
-            table = _kmeans(sample, table, pruned)
-    else:
-        table = distinct
-    table = np.pad(table.astype(np.float32), (0, size - table.size), mode="edge")
-    return table, _nearest(table, flat).reshape(values.shape)
+    distinct: Array = np.unique(flat)
+    if distinct.size <= size:
+        return distinct
+    sample = _Sorted.of(flat[flat != 0] if with_zero else flat)
+    table = _uniform(sample, size, with_zero)
+    if form == "kmeans":
+        table = _kmeans(sample, table, with_zero)
+    return table.astype(np.float32)
 
 
-def _nearest(table: Array, values: Array) -> Array:
+def nearest(table: Array, values: Array) -> Array:
+    """For each of `values` the index, uint8, of what is nearest to it in an ascending table."""
     between = (table[1:].astype(np.float64) + table[:-1]) / 2
     return np.searchsorted(between, values).astype(np.uint8)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from mlc.convert.network import Network
 from mlc.errors import Exit
 from mlc.optimize.optimize import Step
+from mlc.optimize.training.record import Trained
 from mlc.report.download import Download, downloads
 from mlc.targets.target import Emission
 from mlc.validate.evidence import Evidence
@@ -56,6 +57,7 @@ class Report:
     notes: tuple[str, ...] = ()
     bundle: str = ""
     steps: tuple[Step, ...] = ()  # what each pass did to the network
+    training: tuple[Trained, ...] = ()  # what was trained before anything was written
 
     @property
     def exit_code(self) -> Exit:
@@ -86,6 +88,7 @@ class Report:
             "data": {"title": self.data, "labelled": self.labelled},
             "notes": list(self.notes),
             "passes": [asdict(step) for step in self.steps],
+            "training": [asdict(phase) for phase in self.training],
             "artifacts": [_row(row) for row in self.rows],
             "downloads": [asdict(d) for d in self.downloads],
             "exit_code": int(self.exit_code),

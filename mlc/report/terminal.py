@@ -6,11 +6,13 @@ import threading
 from collections.abc import Sequence
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from mlc.progress import Advance
 from mlc.report.download import Download
 from mlc.report.report import Level, Report, Row
 
@@ -41,6 +43,7 @@ class Progress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._running: list[str] = []
+        self._advances: dict[str, Advance] = {}
         self._status = console.status("")
         self._lock = threading.Lock()
 
@@ -50,17 +53,30 @@ class Progress:
             self._running.append(title)
             self._show()
 
+    def advanced(self, title: str, advance: Advance) -> None:
+        """Show a bar and the news of a stage that takes long."""
+        with self._lock:
+            if title in self._running:
+                self._advances[title] = advance
+                self._show()
+
     def finished(self, title: str, seconds: float, cached: bool) -> None:
         """Print the stage and its time; cached ones are not worth a line."""
         with self._lock:
             if title in self._running:
                 self._running.remove(title)
+                self._advances.pop(title, None)
             if not cached:
                 self._console.print(f"  [dim]{seconds:6.1f} s[/]  {escape(title)}", highlight=False)
             self._show()
 
     def _show(self) -> None:
-        self._status.update("[dim]" + escape(", ".join(self._running[:3])) + "[/]")
+        line = Table.grid(padding=(0, 1))
+        cells: list[RenderableType] = [Text(", ".join(self._running[:3]), style="dim")]
+        for advance in list(self._advances.values())[:1]:
+            cells += [ProgressBar(1.0, advance.share, width=24), Text(advance.news, style="dim")]
+        line.add_row(*cells)
+        self._status.update(line)
 
     def __enter__(self) -> Progress:
         self._status.__enter__()
@@ -108,6 +124,8 @@ def print_report(report: Report, console: Console) -> None:
         for line, style in _remarks(row):
             label = f"{row.target}: " if row.target else ""
             console.print(Text(f"  {label}{line}", style=style), soft_wrap=True)
+    for phase in report.training:
+        console.print(Text(f"  {phase}", style="dim"), soft_wrap=True)
     for note in report.notes:
         console.print(Text(f"  {note}", style="yellow"), soft_wrap=True)
     for told in download_lines(report.downloads):

@@ -13,7 +13,7 @@ from mlc.convert.execute import Reference
 from mlc.convert.network import Network
 from mlc.data.dataset import Dataset, batches
 from mlc.errors import UnverifiableError
-from mlc.targets.target import Emission
+from mlc.targets.target import Emission, Runtime
 from mlc.validate import golden
 from mlc.validate.compare import as_fed, compare, match, record
 from mlc.validate.evidence import Check, Evidence, Latency
@@ -21,7 +21,7 @@ from mlc.validate.judge import judge
 from mlc.validate.latency import interleave
 from mlc.validate.size import Size, measure
 
-__all__ = ["Proof", "prove", "reference", "time_runs"]
+__all__ = ["Proof", "Retrained", "prove", "reference", "time_runs"]
 
 _EXAMINED = 4  # batches: enough to see overflows that are usual, few enough for every build
 
@@ -37,6 +37,17 @@ class Proof:
     size: Size
     timed: bool
     answers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """The network was trained before it was written: artifacts answer as it does then.
+
+    `references` holds its own outputs, as `reference` wrote them; None where it is not at hand.
+    """
+
+    digest: str
+    references: Path | None
 
 
 def reference(folder: Path, network: Network, dataset: Dataset, cases: int) -> int:
@@ -56,6 +67,7 @@ def prove(
     network: Network,
     dataset: Dataset,
     references: Path,
+    retrained: Retrained | None = None,
 ) -> Proof:
     """Open an artifact from disk, run every sample and judge. What cannot run is *not verified*."""
     size = measure(emission.path)
@@ -67,7 +79,14 @@ def prove(
                 parity=comparison.parity,
                 accuracy=comparison.accuracy,
                 golden=golden.measure(runtime, network, references / golden.FOLDER),
-                checks=judge(comparison, emission.weights, emission.activations),
+                checks=(
+                    *judge(comparison, emission.weights, emission.activations, bool(retrained)),
+                    *(
+                        _conversion(runtime, emission, network, dataset, retrained)
+                        if retrained
+                        else ()
+                    ),
+                ),
             )
             names = match(network.inputs, runtime.inputs, "input")
             first = islice(batches(dataset, network), _EXAMINED)
@@ -78,6 +97,26 @@ def prove(
         return Proof(evidence, size, runtime.timed, comparison.answers)
     except UnverifiableError as error:
         return Proof(Evidence(reason=str(error)), size, timed=False)
+
+
+def _conversion(
+    runtime: Runtime,
+    emission: Emission,
+    network: Network,
+    dataset: Dataset,
+    retrained: Retrained,
+) -> tuple[Check, ...]:
+    """Whether the artifact answers as the trained network does: training must not hide a wrong one."""
+    if retrained.references is None:
+        why = "the network was trained when it was built; only the original is here to compare with"
+        return (Check("conversion", "not verified", why),)
+    own = compare(runtime, network, dataset, retrained.references)
+    checks = judge(own, emission.weights, emission.activations)
+    return tuple(
+        replace(c, name="conversion", detail=f"against the trained network: {c.detail}")
+        for c in checks
+        if c.name == "parity"
+    )
 
 
 def time_runs(

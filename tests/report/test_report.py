@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from mlc.errors import Exit
+from mlc.progress import Advance
 from mlc.report.report import Report, Row
 from mlc.report.terminal import Progress, print_report, size_text, wide_console
 from mlc.targets.target import Emission
@@ -190,3 +192,16 @@ def test_progress_may_be_told_from_many_threads() -> None:
         for thread in threads:
             thread.join()
     assert len(stream.getvalue().strip().splitlines()) == 20
+
+
+def test_progress_shows_how_far_a_long_stage_is() -> None:
+    stream = io.StringIO()
+    with Progress(Console(file=stream, width=120, force_terminal=True)) as progress:
+        progress.started("train for int8")
+        progress.advanced("train for int8", Advance(0.5, "epoch 1/2 · loss 0.1 · 0:30 left"))
+        progress.advanced("another one", Advance(0.5, "of no stage"))
+        time.sleep(0.3)
+        progress.finished("train for int8", 60.0, cached=False)
+    assert "epoch 1/2 · loss 0.1 · 0:30 left" in stream.getvalue()
+    assert "━" in stream.getvalue()
+    assert "of no stage" not in stream.getvalue()

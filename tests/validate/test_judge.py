@@ -83,3 +83,13 @@ def test_a_reference_that_hardly_varies_proves_nothing(precision: Any) -> None:
     assert check.state == "not verified"
     assert "hardly vary" in check.detail
     assert "--data" in check.detail
+
+
+def test_no_precision_of_a_trained_network_promises_the_originals_outputs() -> None:
+    def state(**figures: Any) -> str:
+        checks = judge(found(0.05, **figures), "float32", "float32", trained=True)
+        return str({c.name: c.state for c in checks}["parity"])
+
+    assert state() == "passed"
+    assert state(sqnr=5.9) == "failed"
+    assert state(agreement=0.59) == "failed"
