@@ -27,7 +27,8 @@ class Preprocessing:
     first, then rows, rounded to whole pixels after each:
 
     * `stretch` fills the input, whatever the aspect ratio;
-    * `crop` takes the centre `crop_fraction` of the largest centred rectangle of the input's aspect;
+    * `crop` takes the centre `crop_fraction` of the largest centred rectangle of the input's aspect, its
+      corner rounded down to a whole pixel, as `tf.keras.layers.CenterCrop` does: half a pixel would blur;
     * `letterbox` fits the whole picture, centred, on black.
     """
 
@@ -97,7 +98,8 @@ class Preprocessing:
             # Rounding may put the box outside the picture by a hair, which Pillow refuses.
             dx = max(0.0, upright.width - width * shrink)
             dy = max(0.0, upright.height - height * shrink)
-            box = (dx / 2, dy / 2, upright.width - dx / 2, upright.height - dy / 2)
+            left, top = dx // 2, dy // 2
+            box = (left, top, left + upright.width - dx, top + upright.height - dy)
             fitted = _resized(upright, width, height, box)
         else:
             grow = min(width / upright.width, height / upright.height)

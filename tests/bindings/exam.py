@@ -79,6 +79,7 @@ def pixel_cases() -> list[PixelCase]:
         ((99, 100), (32, 33), "letterbox", 1.0),  # 31.68 and 32.5 rows: halves are rounded to even
         ((13, 65), (65, 13), "letterbox", 1.0),
         ((1920, 1080), (96, 96), "letterbox", 1.0),
+        ((333, 256), (224, 224), "crop", 0.875),  # odd margins
         ((30, 20), (160, 160), "crop", 0.33),
         ((256, 256), (224, 224), "crop", 1.0),
         ((500, 375), (299, 299), "stretch", 1.0),

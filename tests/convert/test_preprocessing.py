@@ -122,6 +122,12 @@ def test_crop_takes_the_centre_at_the_aspect_of_the_input() -> None:
     np.testing.assert_array_equal(pixels, np.asarray(quadrants())[:, 20:60])
 
 
+def test_crop_of_an_odd_margin_is_not_blurred() -> None:
+    """Of 80 × 40 to 35 × 35, 45 columns and 5 rows are left over: the rest is taken as it is."""
+    pixels = Preprocessing(resize="crop", crop_fraction=0.875).pixels(quadrants(), 35, 35)
+    np.testing.assert_array_equal(pixels, np.asarray(quadrants())[2:37, 22:57])
+
+
 def test_crop_fraction_takes_the_centre_of_that() -> None:
     """Half of the 40 × 40 square are its middle 20 × 20: rows 10..30, columns 30..50, no frame."""
     pixels = Preprocessing(resize="crop", crop_fraction=0.5).pixels(quadrants(), 20, 20)

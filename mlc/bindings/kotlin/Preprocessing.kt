@@ -2,6 +2,7 @@ package mlc.bindings
 
 import kotlin.math.abs
 import kotlin.math.ceil
+import kotlin.math.floor
 import kotlin.math.max
 import kotlin.math.min
 import kotlin.math.round
@@ -95,7 +96,9 @@ class Preprocessing(
         val shrink = min(image.width.toDouble() / width, image.height.toDouble() / height) * cropFraction
         val dx = max(0.0, image.width - width * shrink)
         val dy = max(0.0, image.height - height * shrink)
-        return Box(dx / 2, dy / 2, image.width - dx / 2, image.height - dy / 2)
+        val left = floor(dx / 2) // half a pixel would blur
+        val top = floor(dy / 2)
+        return Box(left, top, left + image.width - dx, top + image.height - dy)
     }
 
     private fun letterbox(image: ByteImage): ByteArray {

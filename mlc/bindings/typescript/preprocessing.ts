@@ -126,12 +126,9 @@ function centre(image: Image, how: Preprocessing): Box {
     Math.min(image.width / how.width, image.height / how.height) * how.cropFraction;
   const dx = Math.max(0, image.width - how.width * shrink);
   const dy = Math.max(0, image.height - how.height * shrink);
-  return {
-    left: dx / 2,
-    top: dy / 2,
-    right: image.width - dx / 2,
-    bottom: image.height - dy / 2,
-  };
+  const left = Math.floor(dx / 2); // half a pixel would blur
+  const top = Math.floor(dy / 2);
+  return { left, top, right: left + image.width - dx, bottom: top + image.height - dy };
 }
 
 function letterbox(image: Image, width: number, height: number): Uint8Array {

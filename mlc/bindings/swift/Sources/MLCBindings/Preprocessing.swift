@@ -109,9 +109,11 @@ public struct Preprocessing: Sendable {
     let shrink = min(across, down) * fraction
     let dx = max(0, Double(image.width) - Double(width) * shrink)
     let dy = max(0, Double(image.height) - Double(height) * shrink)
+    let left = (dx / 2).rounded(.down)  // half a pixel would blur
+    let top = (dy / 2).rounded(.down)
     return Box(
-      left: dx / 2, top: dy / 2, right: Double(image.width) - dx / 2,
-      bottom: Double(image.height) - dy / 2)
+      left: left, top: top, right: left + Double(image.width) - dx,
+      bottom: top + Double(image.height) - dy)
   }
 
   private func letterbox(_ image: Image) -> [UInt8] {
