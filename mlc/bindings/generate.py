@@ -133,7 +133,7 @@ def _type_name(model: str) -> str:
 
 
 def _plain(letter: str) -> str:
-    """Without the accents that some letters get as marks of their own in the other case: `İ` → `i̇` → `i`."""
+    """Without the accents that become marks of their own in the other case: `İ` → `i̇` → `i`."""
     return re.sub(r"\W", "", letter)
 
 

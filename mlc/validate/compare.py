@@ -22,8 +22,8 @@ __all__ = ["Comparison", "answers", "as_fed", "compare", "match", "record", "res
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # Outputs that stay nearly the same (anchors of a detector) have no span to measure errors by. Counted as
-# this part of the largest magnitude, 1e-4 of it are 8 units in the last place of float32: a sum of more than
-# a few numbers is not surer than that. Where *all* outputs stay the same, nothing is verified (`variation`).
+# this part of the largest magnitude, 1e-4 of it are 8 units in the last place of float32: a sum of many
+# numbers is not surer than that. Where *all* outputs stay the same, nothing is verified (`variation`).
 _LEAST_SPAN = 0.01
 
 _FED = "fed.txt"  # digests of the inputs, a line per batch
