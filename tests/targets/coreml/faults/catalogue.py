@@ -561,7 +561,9 @@ def _(saved: Saved) -> Op:
 
 
 def _averaged(saved: Saved, op: Op, values: Values) -> str:
-    """Between the transposition and a mean over both axes there is nothing that knows places."""
+    """Places do not matter where a mean over both axes follows, with nothing between that knows them."""
+    if set(saved.shape(op.outputs[0].name)[1:3]) == {1}:
+        return "both axes are one element long"
     following = [o for o in saved.block.operations if o.type != "const"]
     following = following[following.index(op) + 1 :]
     between = list(takewhile(lambda o: o.type != "reduce_mean", following))

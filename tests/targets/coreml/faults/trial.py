@@ -113,7 +113,8 @@ class Patient:
             return "refused", error.message
         if evidence.reason:
             return "refused", evidence.reason
-        worst = ([c for c in evidence.checks if c.state != "passed"] or evidence.checks)[0]
+        wrong = [c for c in evidence.checks if c.state != "passed"]
+        worst = (wrong or [c for c in evidence.checks if c.name == "parity"])[0]
         return worst.state, worst.detail
 
     def measured(self, path: Path) -> Effect | None:
