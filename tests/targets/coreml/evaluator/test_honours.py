@@ -176,9 +176,17 @@ def test_an_unknown_parameter_of_a_compressed_weight_raises(kind: str) -> None:
             lambda mb, x: mb.real_div(x=mb.cast(x=x, dtype="int32"), y=2),
             "real_div, parameter x",
         ),
+        (
+            lambda mb, x: mb.local_response_norm(x=mb.expand_dims(x=x, axes=[0]), size=2),
+            "local_response_norm, parameter size",
+        ),
+        (
+            lambda mb, x: mb.local_response_norm(x=x, size=3),
+            "local_response_norm, parameter x",
+        ),
         (lambda mb, x: mb.random_normal(shape=[2, 3], mean=0.0), "op random_normal is not"),
     ],
-    ids=["validate_indices", "integers", "random"],
+    ids=["validate_indices", "integers", "even window", "which axis", "random"],
 )  # fmt: skip
 def test_a_saved_program_with_something_unsupported_names_it(
     build: Any, message: str, tmp_path: Path

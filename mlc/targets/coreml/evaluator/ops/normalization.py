@@ -86,17 +86,14 @@ def l2_norm(graph: Graph, op: Call) -> str:
 def local_response_norm(graph: Graph, op: Call) -> str:
     """Gives x / (k + alpha / size · Σ x²)^beta, the sum going over `size` neighbouring channels.
 
-    Of an even size, the sum goes over one channel less, as many on each side: MIL does not say so, but
-    the outputs that Apple's test of this op expects of Core ML do.
+    Of [channels, height, width] and [n, channels, length] the documentation says the latter, and Apple's
+    test of the op expects the former: only rank 4 is certain.
     """
-    size, rank = op.integer("size"), op["x"].type.rank
-    window = size if size % 2 else size - 1
-    x = op.tensor("x")
-    last = graph.ints([-1])
-    if rank == 3:  # ONNX wants two spatial axes
-        x = graph.node("Unsqueeze", x, last)
-    result = graph.node(
-        "LRN", x, size=window, alpha=op.number("alpha") * window / size,
+    if op.integer("size") % 2 == 0:
+        raise op.unsupported("size", "MIL does not say which side an even window leans to")
+    if op["x"].type.rank != 4:
+        raise op.unsupported("x", "MIL does not say which axis has the channels if rank is not 4")
+    return graph.node(
+        "LRN", op.tensor("x"), size=op.integer("size"), alpha=op.number("alpha"),
         beta=op.number("beta"), bias=op.number("k"),
     )  # fmt: skip
-    return graph.node("Squeeze", result, last) if rank == 3 else result
