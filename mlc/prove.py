@@ -236,7 +236,11 @@ def _row(
     limits: Limits,
 ) -> Row:
     checks = (*proof.evidence.checks, *gate.check(limits, proof.evidence, proof.size.raw))
-    evidence = replace(proof.evidence, checks=checks, latency=latency, mutual=mutual)
+    native = proof.evidence.native
+    if native and native.parity:
+        held = gate.check(replace(limits, max_size=None), native, proof.size.raw)
+        native = replace(native, checks=(*native.checks, *held))
+    evidence = replace(proof.evidence, checks=checks, latency=latency, mutual=mutual, native=native)
     return Row(
         candidate.target,
         _level(evidence),
@@ -248,8 +252,9 @@ def _row(
 
 
 def _level(evidence: Evidence) -> Level:
-    states = {check.state for check in evidence.checks}
-    if evidence.failure or "failed" in states:
+    runs = [evidence, *([evidence.native] if evidence.native else [])]
+    states = {check.state for run in runs for check in run.checks}
+    if any(run.failure for run in runs) or "failed" in states:
         return "failed"
     if "regressed" in states:
         return "regressed"

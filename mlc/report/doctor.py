@@ -32,8 +32,8 @@ def print_doctor() -> int:
     except MlcError as error:
         healthy = False
         table.add_row("node (runs TF.js)", f"[red]{escape(str(error))}[/]")
-    where = "Core ML itself" if sys.platform == "darwin" else "mlc's evaluator of ML Programs"
-    table.add_row("Core ML is run by", where)
+    itself = " and Core ML itself" if platform.mac_ver()[0] else ""
+    table.add_row("Core ML is run by", f"mlc's evaluator of ML Programs{itself}")
     table.add_row("cache", escape(str(cache_folder())))
     console.print(table)
     return 0 if healthy else 5

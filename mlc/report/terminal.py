@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 
 from rich.console import Console, RenderableType
@@ -15,6 +16,7 @@ from rich.text import Text
 from mlc.progress import Advance
 from mlc.report.download import Download
 from mlc.report.report import Level, Report, Row
+from mlc.validate.evidence import Evidence
 
 __all__ = ["Progress", "download_lines", "print_report", "size_text", "wide_console"]
 
@@ -195,6 +197,9 @@ def _table(report: Report) -> Table:
     table.add_column("state", no_wrap=True)
     for row in report.rows:
         table.add_row(*_cells(row, report, accuracy, mutual))
+        if (native := row.evidence.native) is not None:
+            again = replace(row, target=f"  in {native.runtime}", size=None, evidence=native)
+            table.add_row(*_cells(again, report, accuracy, mutual)[:-1], "")
     return table
 
 
@@ -221,7 +226,13 @@ def _cells(row: Row, report: Report, with_accuracy: bool, with_mutual: bool) -> 
 
 
 def _remarks(row: Row) -> list[tuple[str, str]]:
-    evidence = row.evidence
+    remarks = _findings(row.evidence)
+    if (native := row.evidence.native) is not None:
+        remarks += [(f"in {native.runtime}: {line}", style) for line, style in _findings(native)]
+    return remarks + [(note, "dim") for note in (row.emission.notes if row.emission else ())]
+
+
+def _findings(evidence: Evidence) -> list[tuple[str, str]]:
     remarks = []
     if evidence.failure:
         remarks.append((evidence.failure, "red"))
@@ -233,9 +244,9 @@ def _remarks(row: Row) -> list[tuple[str, str]]:
         for check in evidence.checks
         if check.state != "passed"
     ]
-    remarks += [(f"warning: {w}", "yellow") for check in evidence.checks for w in check.warnings]
-    remarks += [(note, "dim") for note in (row.emission.notes if row.emission else ())]
-    return remarks
+    return remarks + [
+        (f"warning: {w}", "yellow") for check in evidence.checks for w in check.warnings
+    ]
 
 
 def _share(value: float, interval: tuple[float, float]) -> str:

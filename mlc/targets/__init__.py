@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import cast
 
 from mlc.errors import SourceError, UsageError
-from mlc.targets.target import Arrays, Examining, Finding, Target
+from mlc.targets.target import Arrays, Examining, Finding, Native, Runtime, Target
 
-__all__ = ["NAMES", "examine", "parse", "recognise", "target", "title"]
+__all__ = ["NAMES", "examine", "native", "parse", "recognise", "target", "title"]
 
 _TITLES = {"coreml": "Core ML", "tflite": "TFLite", "onnx": "ONNX", "tfjs": "TF.js"}
 NAMES = tuple(_TITLES)
@@ -25,6 +25,12 @@ def examine(name: str, path: Path, samples: Sequence[Arrays]) -> tuple[Finding, 
     """What the room finds in its artifact besides its answers; most have nothing to look for."""
     room = target(name)
     return room.examine(path, samples) if isinstance(room, Examining) else ()
+
+
+def native(name: str, path: Path) -> Runtime | None:
+    """The format's own runtime, where `open` gives another and this host has it (Core ML on a Mac)."""
+    room = target(name)
+    return room.native(path) if isinstance(room, Native) else None
 
 
 def title(name: str) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "Emission",
     "Examining",
     "Finding",
+    "Native",
     "Options",
     "Runtime",
     "Summary",
@@ -153,3 +154,14 @@ class Examining(Protocol):
 
     def examine(self, path: Path, samples: Sequence[Arrays]) -> tuple[Finding, ...]:
         """Look into the artifact while it runs on `samples`: feeds as its `Runtime` takes them."""
+
+
+@runtime_checkable
+class Native(Protocol):
+    """A further door, which only a room has whose format has a runtime that most hosts lack."""
+
+    def native(self, path: Path) -> Runtime | None:
+        """Load the artifact into that runtime; None on other hosts.
+
+        Raises `UnverifiableError` where the runtime here is too old for the artifact.
+        """

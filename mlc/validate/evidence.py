@@ -104,6 +104,8 @@ class Evidence:
 
     `mutual` is the share of samples with the same top-1 class as each other artifact, by target.
     `failure` says why it could not be written or crashed; `reason` why it is *not verified*.
+    `native` is the same artifact in the format's own runtime, where this host has it and `runtime` is
+    another; a latency is that of `native` then.
     """
 
     runtime: str = ""
@@ -115,3 +117,4 @@ class Evidence:
     checks: tuple[Check, ...] = field(default=())
     failure: str = ""
     reason: str = ""
+    native: Evidence | None = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from mlc import targets
 from mlc.convert.execute import Reference
 from mlc.convert.network import Network
 from mlc.data.dataset import Dataset, batches
-from mlc.errors import UnverifiableError
+from mlc.errors import UnverifiableError, first_line
 from mlc.targets.target import Emission, Runtime
 from mlc.validate import golden
 from mlc.validate.compare import as_fed, compare, match, record
@@ -73,30 +74,60 @@ def prove(
     size = measure(emission.path)
     try:
         with closing(targets.target(target).open(emission.path)) as runtime:
-            comparison = compare(runtime, network, dataset, references)
-            evidence = Evidence(
-                runtime=runtime.name,
-                parity=comparison.parity,
-                accuracy=comparison.accuracy,
-                golden=golden.measure(runtime, network, references / golden.FOLDER),
-                checks=(
-                    *judge(comparison, emission.weights, emission.activations, bool(retrained)),
-                    *(
-                        _conversion(runtime, emission, network, dataset, retrained)
-                        if retrained
-                        else ()
-                    ),
-                ),
-            )
+            run = partial(_run, emission, network, dataset, references, retrained)
+            evidence, answers = run(runtime)
             names = match(network.inputs, runtime.inputs, "input")
             first = islice(batches(dataset, network), _EXAMINED)
             samples = [as_fed(feeds, names, runtime) for feeds, _ in first]
         findings = targets.examine(target, emission.path, samples)
         checks = (Check(f.name, f.state, f.detail, f.warnings, f.figures) for f in findings)
-        evidence = replace(evidence, checks=(*evidence.checks, *checks))
-        return Proof(evidence, size, runtime.timed, comparison.answers)
+        native = _natively(target, emission.path, run)
+        evidence = replace(evidence, checks=(*evidence.checks, *checks), native=native)
+        return Proof(evidence, size, runtime.timed or _usable(native), answers)
     except UnverifiableError as error:
         return Proof(Evidence(reason=str(error)), size, timed=False)
+
+
+def _run(
+    emission: Emission,
+    network: Network,
+    dataset: Dataset,
+    references: Path,
+    retrained: Retrained | None,
+    runtime: Runtime,
+) -> tuple[Evidence, tuple[int, ...]]:
+    comparison = compare(runtime, network, dataset, references)
+    checks = judge(comparison, emission.weights, emission.activations, bool(retrained))
+    if retrained:
+        checks += _conversion(runtime, emission, network, dataset, retrained)
+    evidence = Evidence(
+        runtime=runtime.name,
+        parity=comparison.parity,
+        accuracy=comparison.accuracy,
+        golden=golden.measure(runtime, network, references / golden.FOLDER),
+        checks=checks,
+    )
+    return evidence, comparison.answers
+
+
+def _natively(
+    target: str, path: Path, run: Callable[[Runtime], tuple[Evidence, tuple[int, ...]]]
+) -> Evidence | None:
+    """The same once more in the format's own runtime, on a host that has it."""
+    try:
+        runtime = targets.native(target, path)
+        if runtime is None:
+            return None
+        with closing(runtime):
+            return run(runtime)[0]
+    except UnverifiableError as error:
+        return Evidence(targets.title(target), reason=str(error))
+    except Exception as error:  # what it raises about an artifact that it does not take is its own
+        return Evidence(targets.title(target), failure=first_line(error))
+
+
+def _usable(native: Evidence | None) -> bool:
+    return native is not None and not native.failure and not native.reason
 
 
 def _conversion(
@@ -127,7 +158,8 @@ def time_runs(
     with ExitStack() as stack:
         others = {}
         for target, path in artifacts.items():
-            runtime = stack.enter_context(closing(targets.target(target).open(path)))
+            opened = targets.native(target, path) or targets.target(target).open(path)
+            runtime = stack.enter_context(closing(opened))
             names = match(network.inputs, runtime.inputs, "input")
             others[target] = (runtime, as_fed(feeds, names, runtime))
         return interleave(Reference(network), feeds, others)

@@ -5,9 +5,19 @@ from __future__ import annotations
 from mlc.targets.coreml.emit import emit
 from mlc.targets.coreml.examine import examine
 from mlc.targets.coreml.inspect import declares, inspect, recognises
-from mlc.targets.coreml.runtime import open
+from mlc.targets.coreml.runtime import native, open
 
-__all__ = ["SUFFIX", "TITLE", "declares", "emit", "examine", "inspect", "open", "recognises"]
+__all__ = [
+    "SUFFIX",
+    "TITLE",
+    "declares",
+    "emit",
+    "examine",
+    "inspect",
+    "native",
+    "open",
+    "recognises",
+]
 
 TITLE = "Core ML"
 SUFFIX = ".mlpackage"

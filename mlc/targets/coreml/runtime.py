@@ -1,8 +1,8 @@
-"""Open a Core ML package for running: by Core ML on a Mac, by mlc's evaluator everywhere else."""
+"""Open a Core ML package for running: by mlc's evaluator everywhere, and by Core ML itself on a Mac."""
 
 from __future__ import annotations
 
-import sys
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,16 @@ from mlc.targets.coreml import metadata, package
 from mlc.targets.coreml.inspect import feature_specs
 from mlc.targets.target import Array, Arrays, Runtime
 
-__all__ = ["AsNetwork", "CoreML", "feeding", "open"]
+__all__ = ["AsNetwork", "CoreML", "feeding", "native", "open"]
 
+# The oldest macOS that loads a package, by its specification version.
+_MACOS = {6: 12, 7: 13, 8: 14, 9: 15, 10: 26}
 
 Feeding = Callable[[Arrays], Arrays]
 
 
 def open(path: Path) -> Runtime:
-    """Load the package from disk. Raises `UnverifiableError` where it cannot be run here.
+    """Load the package from disk. Raises `UnverifiableError` where the evaluator cannot run it.
 
     A package that mlc wrote is run as its network: the same names, shapes and tensors, whether the
     package takes tensors or a picture (see `AsNetwork`). Any other is run as it is.
@@ -35,12 +37,30 @@ def open(path: Path) -> Runtime:
             f"{path.name} is a Core ML {kind}, an older format than the ML Program that mlc runs.",
             "Convert its source again with mlc build.",
         )
-    if sys.platform == "darwin":
-        runtime: Runtime = CoreML(path)
-    else:
-        from mlc.targets.coreml import evaluator
+    from mlc.targets.coreml import evaluator
 
-        runtime = evaluator.open(path, mode="declared")
+    return _as_network(evaluator.open(path, mode="declared"), spec)
+
+
+def native(path: Path) -> Runtime | None:
+    """Core ML itself, where this host is a Mac, running the package as `open` does.
+
+    Raises `UnverifiableError` where the package is for a later macOS.
+    """
+    macos = platform.mac_ver()[0]
+    if not macos:
+        return None
+    spec = package.read_spec(path)
+    needed = _MACOS.get(spec.specificationVersion, max(_MACOS.values()))
+    if int(macos.partition(".")[0]) < needed:
+        raise UnverifiableError(
+            f"{path.name} is for macOS {needed} and later; this is macOS {macos}.",
+            "Build it with a lower --ios, or validate it on a later macOS.",
+        )
+    return _as_network(CoreML(path), spec)
+
+
+def _as_network(runtime: Runtime, spec: Any) -> Runtime:
     network = metadata.stored_interface(spec)
     return runtime if network is None else AsNetwork(runtime, network, feeding(spec))
 
@@ -94,7 +114,7 @@ class AsNetwork:
 class CoreML:
     """Core ML itself, through coremltools, on a Mac. Pictures are rounded to whole pixels there.
 
-    mlc is developed on Linux: this class is the one part of the room that no test there can run.
+    mlc is developed on Linux: the tests there put a stand-in in the place of `MLModel.predict`.
     """
 
     name = "Core ML"
@@ -103,7 +123,11 @@ class CoreML:
     def __init__(self, path: Path) -> None:
         import coremltools
 
+        from mlc.targets.coreml.evaluator.program import load
+
         self._model = coremltools.models.MLModel(str(path))
+        classifiers = [op for op in load(path).block.walk() if op.kind == "classify"]
+        self._labels = [s for op in classifiers for s in op.parameters["classes"][0].constant]
         self._description = self._model.get_spec().description
         self.inputs, self.outputs = feature_specs(self._model.get_spec())
 
@@ -115,7 +139,8 @@ class CoreML:
         results: dict[str, Any] = self._model.predict(given)
         scores = self._description.predictedProbabilitiesName
         if scores in results:
-            results[scores] = np.asarray([list(results[scores].values())], np.float32)
+            row = [results[scores][label] for label in self._labels]  # a dictionary has no order
+            results[scores] = np.asarray([row], np.float32)
         return {name: value for name, value in results.items() if isinstance(value, np.ndarray)}
 
     def close(self) -> None:
