@@ -191,11 +191,6 @@ def _training(merged: Mapping[str, Any], recipe: Recipe) -> Training:
             "Give them with --data or --train-data; labels are not needed.",
         )
     training.phases(recipe, ESTIMATORS[0], 1)
-    if training.qat:
-        raise UsageError(
-            "--qat trains for the scales of the plan, but the formats still find scales of their own.",
-            "Build without --qat.",
-        )
     return training
 
 
