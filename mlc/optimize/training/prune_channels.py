@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from mlc.data.dataset import batch_size
 from mlc.errors import UsageError
 from mlc.optimize.training.channels import Channels, Group, kept, trace
 from mlc.optimize.training.examples import Examples
-from mlc.optimize.training.reconstruct import reconstruct
+from mlc.optimize.training.reconstruct import Reader, most_telling, readers, reconstruct
 from mlc.optimize.training.student import Keep, Student
 
 __all__ = ["PruneChannels", "remove"]
@@ -30,8 +30,9 @@ _MULTIPLE = 8  # kernels of all runtimes work on so many channels at a time
 class PruneChannels:
     """Remove this share of the channels of every group that can lose some, 0..1, then fine-tune.
 
-    What is left of a group is a multiple of eight. Those go whose weights count least: the product of
-    the norms of what makes a channel and of what reads it, which a rescaling of channels does not change.
+    What is left of a group is a multiple of eight. Those stay out of which the outputs of what reads them
+    can be told best, on samples; where too many are read at once, those with the largest product of the
+    norms of what makes a channel and of what reads it, which a rescaling of channels does not change.
     """
 
     share: float
@@ -63,28 +64,27 @@ def remove(
 ) -> tuple[Network, tuple[str, ...]]:
     """The network without `share` of its channels, and a note of how many that are.
 
-    With samples, what reads the channels is fitted to its former output.
+    With samples, channels are chosen by them, and what reads them is fitted to its former output.
 
     Raises `UsageError` where no group can lose eight.
     """
     program = Program.of(network)
     body = program.main
     channels = trace(body)
+    found = readers(network, body, channels, samples) if samples is not None else []
     gone: set[int] = set()
     told = []
-    scores = _scores(body, channels)
     for group in channels.groups():
         left = _left(group, share)
-        order = sorted(group.classes, key=lambda c: scores[c])
-        gone |= set(order[: len(order) - left])
-        told.append(left < len(order))
+        stay = _most_telling(body, channels, group, found, left)
+        gone |= set(group.classes) - set(stay)
+        told.append(left < len(group.classes))
     if not gone:
         raise UsageError(
             f"No channels can be removed: no group of them keeps {100 * (1 - share):g} % in eights.",
             "Build without --prune-channels.",
         )
-    if samples is not None:
-        reconstruct(network, body, channels, gone, samples)
+    reconstruct(body, channels, gone, found)
     before = sum(body.constant_value(n).size for n in {s.constant for s in channels.slices})
     _cut(body, channels, gone)
     after = sum(body.constant_value(n).size for n in {s.constant for s in channels.slices})
@@ -105,8 +105,26 @@ def _left(group: Group, share: float) -> int:
     return min(max(wanted, _MULTIPLE), count)
 
 
-def _scores(body: Body, channels: Channels) -> dict[int, float]:
-    """Of each class of channels: the product of its norms in all weights that make or read it."""
+def _most_telling(
+    body: Body, channels: Channels, group: Group, found: Sequence[Reader], left: int
+) -> list[int]:
+    """The classes of a group that stay: out of those what reads them can be told best."""
+    problems = []
+    for reader in found:
+        roots = channels.roots(reader.ids)
+        places = [np.flatnonzero(roots == c) for c in group.classes]
+        if all(len(place) == 1 for place in places):
+            at = np.concatenate(places)
+            weights = reader.weights(body)[at].reshape(len(at), -1)
+            problems.append((reader.covariance[np.ix_(at, at)], weights))
+    if problems:
+        return [group.classes[k] for k in most_telling(problems, left)]
+    norms = _norms(body, channels)
+    return sorted(group.classes, key=lambda c: -norms[c])[:left]
+
+
+def _norms(body: Body, channels: Channels) -> dict[int, float]:
+    """Of each class of channels, log of the product of its norms in all weights that make or read it."""
     squares: dict[tuple[int, str], float] = defaultdict(float)
     for piece in channels.slices:
         if not piece.role:

@@ -1,8 +1,9 @@
-"""What removed channels told, told by those that stay: least squares on samples."""
+"""What removed channels told, told by those that stay: which ones, and how, by least squares."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,22 +13,87 @@ from mlc.convert.network import Network
 from mlc.optimize.passes.linear import Linear, linears
 from mlc.optimize.training.channels import Channels, kept
 
-__all__ = ["reconstruct"]
+__all__ = ["Reader", "most_telling", "readers", "reconstruct"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # Of the mean variance: channels that are copies of each other have no unique solution.
 _RIDGE = 1e-4
-_WIDEST = 4096
+_WIDEST = 4096  # channels; beyond that their matrix would be larger than the network
 
 
-def reconstruct(
-    network: Network,
-    body: Body,
-    channels: Channels,
-    gone: set[int],
-    samples: Iterable[Mapping[str, Array]],
-) -> None:
+@dataclass(frozen=True)
+class Reader:
+    """A linear op that reads channels which may be removed, and what it reads on samples.
+
+    `gram` (C, C) holds the mean products of channels over all samples and positions, `mean` (C,) their
+    means. Where the op has no bias, nothing constant can be added to its output, and `mean` is 0.
+    """
+
+    op: Linear
+    ids: Array  # of the channels, (C,)
+    gram: Array
+    mean: Array
+    bias: str | None  # name of the constant
+
+    @property
+    def covariance(self) -> Array:
+        """What the bias cannot tell, (C, C)."""
+        found: Array = self.gram - np.outer(self.mean, self.mean)
+        return found
+
+    def weights(self, body: Body) -> Array:
+        """Float64, inputs first: (C, …)."""
+        values = body.constant_value(self.op.kernel).astype(np.float64)
+        return np.moveaxis(values, self.op.input_axis, 0)
+
+
+def readers(
+    network: Network, body: Body, channels: Channels, samples: Iterable[Mapping[str, Array]]
+) -> list[Reader]:
+    """All but those of very many channels, as behind a flattened picture. `body` is the network's."""
+    ids = {s.constant: s.ids for s in channels.slices if s.role == "in"}
+    ops = [op for op in linears(body) if op.kernel in ids and len(ids[op.kernel]) <= _WIDEST]
+    moments = _moments(network, sorted({op.data for op in ops}), samples)
+    found = []
+    for op in ops:
+        gram, mean = moments[op.data][:-1, :-1], moments[op.data][-1, :-1]
+        reader = body.only_reader(op.node.name)
+        biased = reader is not None and reader.op == "BiasAdd"
+        constant = body.producer(reader.input[1]) if biased else None
+        bias = constant.name if constant is not None and constant.op == "Const" else None
+        found.append(Reader(op, ids[op.kernel], gram, mean if bias else 0 * mean, bias))
+    return found
+
+
+def most_telling(problems: Sequence[tuple[Array, Array]], count: int) -> list[int]:
+    """`count` channels out of which the outputs of all readers can be told best, the best first.
+
+    A problem is the covariance (C, C) of the channels and the weights (C, O) of what reads them. One
+    channel after another is taken: the one that explains most of what is left of the outputs, as in
+    ThiNet (Luo et al. 2017) and orthogonal matching pursuit.
+    """
+    states, least, totals = [], [], []
+    for covariance, weights in problems:
+        states.append((covariance.copy(), covariance @ weights))
+        least.append(max(_RIDGE * np.diag(covariance).mean(), 1e-30))
+        totals.append(max(float((weights * states[-1][1]).sum()), 1e-30))
+    chosen: list[int] = []
+    for _ in range(count):
+        gains = np.zeros(len(problems[0][0]))
+        for (left, told), small, total in zip(states, least, totals, strict=True):
+            gains += (told**2).sum(axis=1) / np.maximum(np.diag(left), small) / total
+        gains[chosen] = -1
+        best = int(gains.argmax())
+        chosen.append(best)
+        for (left, told), small in zip(states, least, strict=True):
+            share = left[:, best] / max(left[best, best], small)
+            told -= np.outer(share, told[best])
+            left -= np.outer(share, left[best])
+    return chosen
+
+
+def reconstruct(body: Body, channels: Channels, gone: set[int], found: Sequence[Reader]) -> None:
     """Change what reads removed channels so that its output stays as near as it can.
 
     ::
@@ -35,43 +101,34 @@ def reconstruct(
         X_gone ≈ X_kept · B + c        over all samples and positions (He et al. 2017, section 3.1)
         W_kept := W_kept + B · W_gone        bias := bias + c · Σ W_gone
 
-    `body` is that of the network, before channels are cut. Where the reader has no bias, c is 0. A
-    convolution that pads sees c at its border too; only there it is inexact. Readers of very many
-    channels, as behind a flattened picture, stay as they are: B would be larger than the network.
+    To be called before channels are cut. A convolution that pads sees c at its border too; only there it
+    is inexact.
     """
-    ids = {s.constant: s.ids for s in channels.slices if s.role == "in"}
-    readers = [op for op in linears(body) if op.kernel in ids and len(ids[op.kernel]) <= _WIDEST]
-    moments = _moments(network, sorted({op.data for op in readers}), samples)
-    for op in readers:
-        stay = kept(channels, ids[op.kernel], gone)
-        leave = np.setdiff1d(np.arange(len(ids[op.kernel])), stay)
+    for reader in found:
+        stay = kept(channels, reader.ids, gone)
+        leave = np.setdiff1d(np.arange(len(reader.ids)), stay)
         if len(leave):
-            _absorb(body, op, stay, leave, moments[op.data])
+            _absorb(body, reader, stay, leave)
 
 
-def _absorb(body: Body, op: Linear, stay: Array, leave: Array, moment: Array) -> None:
-    reader = body.only_reader(op.node.name)
-    bias = body.value(reader.input[1]) if reader is not None and reader.op == "BiasAdd" else None
-    gram, mean = moment[:-1, :-1], moment[-1, :-1]
-    if bias is None:
-        mean = np.zeros_like(mean)
-    covariance = gram - np.outer(mean, mean)
+def _absorb(body: Body, reader: Reader, stay: Array, leave: Array) -> None:
+    op, covariance = reader.op, reader.covariance
     among = covariance[np.ix_(stay, stay)]
     ridge = _RIDGE * max(float(np.trace(among)) / len(stay), 1e-12)
     told = np.linalg.solve(among + ridge * np.eye(len(stay)), covariance[np.ix_(stay, leave)])
-    rest = mean[leave] - mean[stay] @ told
+    rest = reader.mean[leave] - reader.mean[stay] @ told
 
-    weights = np.moveaxis(body.constant_value(op.kernel).astype(np.float64), op.input_axis, 0)
+    weights = reader.weights(body)
     lost = weights[leave]
     weights[stay] += np.tensordot(told, lost, 1)
     changed = np.moveaxis(weights, 0, op.input_axis)
     body.set_constant(op.kernel, np.ascontiguousarray(changed, np.float32))
-    if bias is not None:
-        outputs = op.output_axes[0] - (op.input_axis < op.output_axes[0]) + 1
+    if reader.bias is not None:
+        outputs = op.output_axes[0] - (op.input_axis < op.output_axes[0])  # inputs are summed away
         summed = np.tensordot(rest, lost, 1)
-        others = tuple(i for i in range(summed.ndim) if i != outputs - 1)
-        added = (bias + summed.sum(axis=others)).astype(np.float32)
-        body.set_constant(body.producer(reader.input[1]).name, added)
+        others = tuple(i for i in range(summed.ndim) if i != outputs)
+        added = body.constant_value(reader.bias) + summed.sum(axis=others)
+        body.set_constant(reader.bias, added.astype(np.float32))
 
 
 def _moments(

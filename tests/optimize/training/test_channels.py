@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from mlc.optimize.optimize import simplify
 from mlc.optimize.passes.linear import linears
 from mlc.optimize.training.channels import trace
 from mlc.optimize.training.prune_channels import PruneChannels, remove
+from mlc.optimize.training.reconstruct import most_telling
 from tests.optimize.passes.graphs import SHAPE, constant, difference, traced
 from tests.optimize.training.conftest import Run
 
@@ -108,6 +110,30 @@ def test_those_that_stay_tell_what_the_removed_ones_told() -> None:
     samples = [{"x": rng.normal(size=SHAPE).astype(np.float32)} for _ in range(8)]
     assert difference(network, remove(network, 0.5)[0]) > 0.1
     assert difference(network, remove(network, 0.5, samples)[0]) < 1e-2
+
+
+def test_channels_are_taken_that_tell_most_of_the_outputs() -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(500, 6))
+    x[:, 1] *= 9  # loud, but nothing reads it
+    x[:, 4] = x[:, 0] + x[:, 3]  # tells half of each
+    weights = np.array([[2.0], [0], [0.1], [2], [0], [1]])
+    problem = (np.cov(x, rowvar=False, bias=True), weights)
+    assert most_telling([problem], 1) == [4], "more than any that is read"
+    chosen = most_telling([problem], 3)
+    assert not {0, 1, 3} & set(chosen), (
+        "what the fourth tells, and what nothing reads, tells no more"
+    )
+    best = min(residue(problem, list(three)) for three in combinations(range(6), 3))
+    assert residue(problem, chosen) == pytest.approx(best, rel=1e-3)
+
+
+def residue(problem: tuple[Any, Any], chosen: list[int]) -> float:
+    """Variance of the outputs that is left when these channels have told what they can."""
+    covariance, weights = problem
+    own, cross = covariance[np.ix_(chosen, chosen)], covariance[chosen] @ weights
+    told = np.linalg.pinv(own, rcond=1e-9) @ cross
+    return float((weights.T @ covariance @ weights - cross.T @ told).item())
 
 
 def test_what_is_added_stays_whole_and_what_is_inside_shrinks() -> None:
