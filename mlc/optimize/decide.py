@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 
 from mlc.convert.graph import Body
+from mlc.optimize.exact import exact
 from mlc.optimize.passes.linear import linears
 from mlc.optimize.plan import Activation, Weight
 from mlc.optimize.ranges import Estimator, Histogram, estimate
 from mlc.optimize.recipe import Recipe
 
-__all__ = ["FEWEST", "FIXED", "activation_points", "decide_activations", "decide_weights"]
+__all__ = [
+    "FEWEST",
+    "FIXED",
+    "activation_points",
+    "decide_activations",
+    "decide_weight",
+    "decide_weights",
+]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -51,7 +59,7 @@ def decide_weights(body: Body, recipe: Recipe) -> tuple[Weight, ...]:
         values = body.constant_value(op.kernel)
         needed = recipe.integer_activations or values.size >= FEWEST
         if op.kernel not in rows and values.dtype == np.float32 and needed:
-            rows[op.kernel] = _weight(op.kernel, op.node.op, values, op.output_axes, recipe)
+            rows[op.kernel] = decide_weight(op.kernel, op.node.op, values, op.output_axes, recipe)
     for node in body.in_order():
         for reference in node.input:
             name = reference.split(":")[0]
@@ -61,14 +69,17 @@ def decide_weights(body: Body, recipe: Recipe) -> tuple[Weight, ...]:
             if values.size < FEWEST or values.ndim < 2:
                 continue
             if node.op in ("GatherV2", "Gather", "ResourceGather") and name == node.input[0]:
-                rows[name] = _weight(name, node.op, values, (0,), recipe)
+                rows[name] = decide_weight(name, node.op, values, (0,), recipe)
             else:
                 reason = f"{node.op} is no linear op"
                 rows[name] = Weight(name, node.op, "float", 32, reason=reason)
     return tuple(rows.values())
 
 
-def _weight(name: str, op: str, values: Array, axes: tuple[int, ...], recipe: Recipe) -> Weight:
+def decide_weight(
+    name: str, op: str, values: Array, axes: tuple[int, ...], recipe: Recipe
+) -> Weight:
+    """What one constant becomes; `axes` are those of the output channels."""
     if not np.isfinite(values).all():
         return Weight(name, op, "float", 32, reason="it holds values that are not finite")
     bits = recipe.weight_bits
@@ -77,7 +88,7 @@ def _weight(name: str, op: str, values: Array, axes: tuple[int, ...], recipe: Re
     axes = axes if recipe.per_channel else ()
     others = tuple(i for i in range(values.ndim) if i not in axes)
     peak = np.abs(values).max(axis=others).reshape(-1)
-    scale = (np.where(peak == 0, 1, peak) / (2 ** (bits - 1) - 1)).astype(np.float32)
+    scale = exact(np.where(peak == 0, 1, peak) / (2 ** (bits - 1) - 1))
     return Weight(name, op, "linear", bits, axes, tuple(map(float, scale)))
 
 
@@ -138,8 +149,8 @@ def decide_activations(
 def _affine(low: float, high: float, bits: int) -> tuple[float, int]:
     """Scale and zero point; a tensor that is always 0 gets any scale."""
     if bits == 16:
-        return float(np.float32(max(-low, high, 1e-30) / 32767)), 0
-    scale = np.float32(max(high - low, 1e-30) / 255)
+        return float(exact(np.array(max(-low, high, 1e-30) / 32767))), 0
+    scale = exact(np.array(max(high - low, 1e-30) / 255))
     return float(scale), int(np.clip(np.rint(-128 - low / scale), -128, 127))
 
 

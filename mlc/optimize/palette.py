@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlc.optimize.exact import exact
 from mlc.optimize.recipe import Palette
 
 __all__ = ["few_values", "nearest", "palette"]
@@ -48,7 +49,7 @@ def few_values(values: Array, size: int, form: Palette, with_zero: bool = False)
     table = _uniform(sample, size, with_zero)
     if form == "kmeans":
         table = _kmeans(sample, table, with_zero)
-    return table.astype(np.float32)
+    return exact(table)
 
 
 def nearest(table: Array, values: Array) -> Array:

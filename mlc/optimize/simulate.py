@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from mlc.convert.graph import Body, Program
 from mlc.convert.network import Network
-from mlc.optimize.plan import Activation, Plan, dequantize, quantize
+from mlc.optimize.plan import Activation, Plan
+from mlc.optimize.rounding import rounded
 
 __all__ = ["simulate"]
 
 
 def simulate(network: Network, plan: Plan) -> Network:
-    """Round every linear weight to its grid, and put a FakeQuant behind every integer activation.
+    """Round every weight to its grid or palette, and put a FakeQuant behind every integer activation.
 
     ::
 
@@ -24,9 +25,9 @@ def simulate(network: Network, plan: Plan) -> Network:
     program = Program.of(network)
     body = program.main
     for weight in plan.weights:
-        if weight.scheme == "linear":
+        if weight.scheme != "float":
             values = body.constant_value(weight.name)
-            body.set_constant(weight.name, dequantize(quantize(values, weight), weight))
+            body.set_constant(weight.name, rounded(values, weight, plan.recipe))
     for activation in plan.activation.values():
         _round(body, activation)
     return program.network(network)

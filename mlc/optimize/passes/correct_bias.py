@@ -9,7 +9,8 @@ import numpy as np
 
 from mlc.convert.graph import Body, Program
 from mlc.optimize.passes.linear import Linear, linears
-from mlc.optimize.plan import Plan, dequantize, quantize
+from mlc.optimize.plan import Plan
+from mlc.optimize.rounding import rounded
 
 __all__ = ["correct_bias"]
 
@@ -34,11 +35,11 @@ def correct_bias(program: Program, plan: Plan, means: Mapping[str, Array]) -> No
     for op in linears(body):
         weight, mean = plan.weight.get(op.kernel), means.get(op.data)
         reader = body.only_reader(op.node.name)
-        if weight is None or weight.scheme != "linear" or mean is None or reader is None:
+        if weight is None or weight.scheme == "float" or mean is None or reader is None:
             continue
         if reader.op == "BiasAdd" and (bias := body.value(reader.input[1])) is not None:
             values = body.constant_value(op.kernel)
-            lost = values - dequantize(quantize(values, weight), weight)
+            lost = values - rounded(values, weight, plan.recipe)
             name = body.add_constant(
                 f"{reader.name}/corrected", bias + _moved(body, op, lost, mean)
             )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mlc.convert.network import Network
-from mlc.errors import UnsupportedError
+from mlc.errors import MlcError, UnsupportedError
 from mlc.targets.coreml.interface import LABEL, Interface, input_types
 from mlc.targets.coreml.lean import lean
 from mlc.targets.coreml.quiet import quiet
@@ -20,11 +20,13 @@ def convert(
     interface: Interface,
     ios: int,
     half: Callable[[Any], bool] | None,
+    last: Callable[[Any], None],
 ) -> Any:
     """GraphDef, already rewritten → coremltools' model of an ML Program.
 
     Ops of which `half` says so compute in float16, and so do their weights; without it all is float32.
-    Inputs and outputs are float32 or int32 always, so that one app fits every precision.
+    Inputs and outputs are float32 or int32 always, so that one app fits every precision. `last` is given
+    coremltools' program before it is written, and may change it.
     """
     import numpy as np
 
@@ -57,8 +59,10 @@ def convert(
                         ct.transform.FP16ComputePrecision(half) if half else ct.precision.FLOAT32
                     ),
                     skip_model_load=True,
-                    pass_pipeline=_passes(),
+                    pass_pipeline=_passes(last),
                 )
+        except MlcError:
+            raise
         except Exception as error:  # whatever it is, coremltools cannot convert this network
             reason = str(error).strip().split("\n")[0][:300]
             raise UnsupportedError(
@@ -67,17 +71,28 @@ def convert(
             ) from error
 
 
-def _passes() -> Any:
-    """The stock passes but for one, which is wrong in coremltools 9.0.
+def _passes(last: Callable[[Any], None]) -> Any:
+    """The stock passes, but for one that is wrong in coremltools 9.0, and then `last`.
 
     `fuse_elementwise_to_batchnorm` turns a multiplication and an addition per channel into a `batch_norm`
     of variance 1 and forgets that its epsilon is 1e-5 by default: every such op scales by 0.999995, and
     the 62 of DenseNet121 add up to an error of 1.7e-4 of the output's span.
+
+    `fuse_activation_silu` is one of those that come later by default. What `last` sees are whole ops.
     """
     import coremltools as ct
+    from coremltools.converters.mil.mil.passes.graph_pass import AbstractGraphPass
+    from coremltools.converters.mil.mil.passes.pass_registry import register_pass
 
+    class Last(AbstractGraphPass):  # type: ignore[misc]
+        def apply(self, program: Any) -> None:
+            last(program)
+
+    register_pass(namespace="mlc", override=True, name="last")(Last)
     passes = ct.PassPipeline()
     passes.remove_passes({"common::fuse_elementwise_to_batchnorm"})
+    passes.append_pass("mil_backend::fuse_activation_silu")
+    passes.append_pass("mlc::last")
     return passes
 
 

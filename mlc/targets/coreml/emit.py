@@ -5,18 +5,18 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+from mlc.convert.graph import Program
 from mlc.convert.network import Network
 from mlc.data.dataset import batches
 from mlc.data.synthesized import synthesize
 from mlc.errors import UsageError
 from mlc.optimize.plan import Plan
-from mlc.optimize.recipe import Precision
 from mlc.targets.coreml import metadata, package, rewrites
 from mlc.targets.coreml.classifier import name_scores
 from mlc.targets.coreml.convert import convert, refuse_unknown_ops
 from mlc.targets.coreml.float32_ops import Selector
 from mlc.targets.coreml.interface import Interface, decide
-from mlc.targets.coreml.quantize import quantize_weights, remarks
+from mlc.targets.coreml.lower import Lowering
 from mlc.targets.coreml.repair import repaired
 from mlc.targets.target import Arrays, Calibration, Emission, Options
 
@@ -34,39 +34,31 @@ def emit(
 ) -> Emission:
     """Rewrite what coremltools refuses, convert, compress, and write the same bytes every time.
 
-    int8 is 8-bit weights, one scale per output channel, in a float16 program: Core ML's integer
-    activations need iOS 17 and a calibration that only runs on a Mac.
-
-    A float16 program is audited, and the ops that float16 spoils stay float32 (`repaired`).
+    The program computes in float16 unless the recipe is float32. Weights become what the plan says from
+    iOS 16 on, activations from iOS 17 on (`Lowering`). A float16 program is audited, and the ops that
+    float16 spoils stay float32 (`repaired`).
     """
-    recipe = plan.recipe
     if options.ios not in range(15, 19):
         raise UsageError(f"There is no iOS {options.ios} target.", "Use --ios 15, 16, 17 or 18.")
     interface = decide(network)
-    half = recipe.weights != "float32"
+    half = plan.recipe.weights != "float32"
     graph_def, rewritten = rewrites.apply(network, interface, half=half)
     refuse_unknown_ops(graph_def)
+    body = Program.of(network).main
 
     def write(float32_ops: frozenset[str]) -> Emission:
         selector = Selector(float32_ops)
-        model = convert(graph_def, network, interface, options.ios, selector if half else None)
+        lowering = Lowering(plan, body, interface, options.ios)
+        model = convert(
+            graph_def, network, interface, options.ios, selector if half else None, lowering
+        )
         if half:
             selector.refuse_unknown(options.coreml_float32_ops)
-        notes = [*interface.notes, *rewritten]
-        weights: Precision = "float16" if half else "float32"
-        if recipe.weights == "int8" and options.ios < 16:
-            notes.append("8-bit weights need iOS 16: for iOS 15 they stayed float16.")
-        elif recipe.weights == "int8":
-            model, errors = quantize_weights(model)
-            if errors:
-                weights = "int8"
-                notes.append("Weights are int8, activations float16.")
-            else:
-                notes.append("No weight is large enough for int8: all stayed float16.")
-            notes += remarks(errors)
         model.save(str(path))
         _describe(path, network, interface)
-        return Emission(path, weights, "float16" if half else "float32", tuple(notes))
+        lowering.verify(path)
+        notes = (*interface.notes, *rewritten, *lowering.notes())
+        return Emission(path, lowering.weights, lowering.activations, notes)
 
     if not half:
         return write(frozenset())

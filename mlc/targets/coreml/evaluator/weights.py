@@ -9,12 +9,13 @@ import numpy as np
 
 from mlc.targets.coreml.evaluator.program import Value, load
 
-__all__ = ["decoded"]
+__all__ = ["decoded", "original"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# What coremltools appends to the name of a constant when it compresses it.
+# What coremltools, and mlc, append to the name of a constant when they compress it.
 _SUFFIXES = (
+    "_compressed",
     "_affine_quantized",
     "_quantized",
     "_palettized",
@@ -42,7 +43,7 @@ def decoded(path: Path | str, least: int = 10) -> dict[str, Array]:
             for value in values:
                 if value.name not in found and _is_weight(value, least):
                     found[value.name] = np.asarray(value.constant, np.float32)
-    return {_original(name, found): array for name, array in found.items()}
+    return {_unless_taken(name, found): array for name, array in found.items()}
 
 
 def _is_weight(value: Value, least: int) -> bool:
@@ -52,12 +53,13 @@ def _is_weight(value: Value, least: int) -> bool:
     return int(np.prod(sizes, dtype=np.int64)) >= least
 
 
-def _original(name: str, taken: dict[str, Array]) -> str:
-    """The name without the suffixes of compression, unless another weight has that name."""
-    shortened = name
-    while True:
-        suffix = next((s for s in _SUFFIXES if shortened.endswith(s)), "")
-        if not suffix:
-            break
-        shortened = shortened[: -len(suffix)]
-    return name if shortened in taken else shortened
+def original(name: str) -> str:
+    """The name that a constant had before it was compressed."""
+    while suffix := next((s for s in _SUFFIXES if name.endswith(s)), ""):
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _unless_taken(name: str, taken: dict[str, Array]) -> str:
+    shorter = original(name)
+    return name if shorter in taken else shorter
