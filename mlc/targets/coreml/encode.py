@@ -37,8 +37,8 @@ class Encoded:
 
     `values` is what it decodes to, in the type that is computed in. `kind` and `parameters` are the op
     that decodes; where that leaves a `sparse` tensor, `constexpr_sparse_to_dense` follows. `off` is how
-    far scales, or the palette's values, are from the wanted ones, relative: Core ML holds them in the
-    type that is computed in. `remarks` say what else is not as asked.
+    far scales are from the wanted ones, relative to the largest, or a palette's values from theirs:
+    Core ML holds them in the type that is computed in. `remarks` say what else is not as asked.
     """
 
     precision: Precision
@@ -114,7 +114,9 @@ def _integers(values: Array, weight: Weight, dtype: Any) -> tuple[Array, Array, 
     off = np.abs(scale.astype(np.float32) / wanted - 1)
     most = 2 ** (weight.bits - 1) - 1
     again = np.clip(np.rint(values / scale.astype(np.float32)), -most, most).astype(np.int8)
-    return np.where(off > _FAR, again, quantize(values, weight)), scale, float(off.max())
+    # Of channels that are all but dead float16 has no scale: what counts is how far the weight is off.
+    distance = float(np.abs(scale.astype(np.float32) - wanted).max() / wanted.max())
+    return np.where(off > _FAR, again, quantize(values, weight)), scale, distance
 
 
 def _blocks(values: Array, integers: Array, scale: Array) -> tuple[Array, Array] | None:
