@@ -57,8 +57,8 @@ def encode(values: Array, weight: Weight, form: Palette, dtype: Any, ios: int) -
     2. int4 needs iOS 18: the plan's scales, or one per 32 inputs where that gains more than its bytes
        would elsewhere. Before iOS 18 the same integers are stored in 8 bits.
     3. palettes: `constexpr_lut_to_dense`. Before iOS 18 an index has 1, 2, 4, 6 or 8 bits.
-    4. Where at least half are zeros only the others are stored, with a mask: float from iOS 16, together
-       with int8, int4 or a palette from iOS 18.
+    4. Where at least half are zeros only the others are stored, with a mask, if that is smaller: float from
+       iOS 16, together with int8, int4 or a palette from iOS 18.
     """
     if weight.scheme == "linear":
         return _linear(values, weight, dtype, ios)
@@ -79,7 +79,7 @@ def _linear(values: Array, weight: Weight, dtype: Any, ios: int) -> Encoded:
         }
         kind = "constexpr_affine_dequantize"
         return Encoded(
-            "int8", _scaled(integers, scale), kind, given, off, _dense(integers, remarks)
+            "int8", _scaled(integers, scale), kind, given, off, _dense(integers, 8, remarks)
         )
     precision: Precision = "int4" if weight.bits == 4 else "int8"
     remarks = []
@@ -88,7 +88,7 @@ def _linear(values: Array, weight: Weight, dtype: Any, ios: int) -> Encoded:
         (integers, scale), off, remarks = blocks, 0.0, [_FINER]
     decoded, mask = _scaled(integers, scale), integers != 0
     data = integers.astype(_type(precision))
-    if _worth(mask):
+    if _worth(mask, weight.bits):
         kind = "constexpr_sparse_blockwise_shift_scale"
         given = {
             "data_mask": mask.astype(_type("uint1")),
@@ -101,9 +101,9 @@ def _linear(values: Array, weight: Weight, dtype: Any, ios: int) -> Encoded:
     return Encoded(precision, decoded, kind, given, off, tuple(remarks))
 
 
-def _dense(stored: Array, remarks: list[str]) -> tuple[str, ...]:
+def _dense(stored: Array, bits: int, remarks: list[str]) -> tuple[str, ...]:
     """What to say of a tensor that iOS 18 would hold sparse."""
-    return (*remarks, _WITH_ZEROS) if _worth(stored != 0) else tuple(remarks)
+    return (*remarks, _WITH_ZEROS) if _worth(stored != 0, bits) else tuple(remarks)
 
 
 def _integers(values: Array, weight: Weight, dtype: Any) -> tuple[Array, Array, float]:
@@ -160,7 +160,7 @@ def _palette(values: Array, weight: Weight, form: Palette, dtype: Any, ios: int)
     lut = table.reshape(*[1] * values.ndim, -1, 1)
     typed = indices.astype(_type(f"uint{weight.bits}"))
     mask = decoded != 0
-    if _worth(mask):
+    if _worth(mask, weight.bits):
         given = {
             "indices_mask": mask.astype(_type("uint1")),
             "indices_nonzero_data": typed[mask],
@@ -185,7 +185,7 @@ def _packed_palette(table: Array, indices: Array, off: float) -> Encoded:
         "shape": np.array(indices.shape, np.uint32),
     }
     decoded, kind = table[indices], "constexpr_lut_to_dense"
-    return Encoded(_PALETTES[bits], decoded, kind, given, off, _dense(decoded, remarks))
+    return Encoded(_PALETTES[bits], decoded, kind, given, off, _dense(decoded, bits, remarks))
 
 
 _PALETTES: dict[int, Precision] = {
@@ -196,7 +196,7 @@ _PALETTES: dict[int, Precision] = {
 def _plain(values: Array, dtype: Any, ios: int) -> Encoded | None:
     values = values.astype(dtype)
     mask = values != 0
-    if not _worth(mask):
+    if not _worth(mask, 8 * values.itemsize):
         return None
     given: dict[str, Any] = {"nonzero_data": values[mask]}
     if ios >= 18:
@@ -208,8 +208,10 @@ def _plain(values: Array, dtype: Any, ios: int) -> Encoded | None:
     return Encoded(precision, values, "constexpr_sparse_to_dense", given)
 
 
-def _worth(mask: Array) -> bool:
-    return bool(mask.any()) and float(np.mean(mask)) <= 1 - _SPARSE
+def _worth(mask: Array, bits: int) -> bool:
+    """Whether leaving out zeros saves more than the mask takes, one bit for each weight."""
+    share = float(np.mean(mask))
+    return 0 < share <= 1 - _SPARSE and 1 + share * bits < bits
 
 
 def _type(name: str) -> Any:

@@ -13,6 +13,7 @@ from mlc.optimize.recipe import Precision
 from mlc.targets.coreml.activations import named_activations, quantize_activations
 from mlc.targets.coreml.interface import Interface
 from mlc.targets.coreml.layout import planned
+from mlc.targets.coreml.weight_errors import remarks
 from mlc.targets.coreml.weights import Stored, compress_weights, verify
 
 __all__ = ["Lowering"]
@@ -78,6 +79,8 @@ class Lowering:
             )
         for remark, count in Counter(r for e in encoded for r in e.remarks).items():
             yield f"{count} of {len(encoded)} weights: {remark}."
+        bits = 0 if recipe.weights in ("float32", "float16") else recipe.weight_bits
+        yield from remarks({weight.name: weight.sqnr for weight in self._stored}, bits)
 
     def _on_weights(self) -> Iterator[str]:
         planned = [w for w in self._plan.weights if w.scheme != "float"]

@@ -19,8 +19,9 @@ from mlc.optimize.decide import FEWEST, decide_weight
 from mlc.optimize.plan import Weight
 from mlc.optimize.recipe import Recipe
 from mlc.targets.coreml.encode import Encoded, encode
-from mlc.targets.coreml.evaluator import weights as stored_weights
+from mlc.targets.coreml.evaluator import weights as evaluator_weights
 from mlc.targets.coreml.layout import Planned, fingerprint
+from mlc.targets.coreml.weight_errors import sqnr
 
 __all__ = ["Stored", "compress_weights", "verify"]
 
@@ -38,17 +39,21 @@ _WEIGHTS: dict[str, dict[str, int]] = {
     "rnn": {"weight_ih": 0, "weight_hh": 0},
 }
 
+_NOTHING = np.empty(0, np.float32)
+
 
 @dataclass(frozen=True)
 class Stored:
     """A weight that was compressed: its name in the package, and how.
 
-    Without `planned` the plan has no such constant: one in a loop, say, or one that a rewrite made.
+    `sqnr` in dB is against the uncompressed constant. Without `planned` the plan has no such constant:
+    one in a loop, say, or one that a rewrite made.
     """
 
     name: str
     encoded: Encoded
     planned: bool
+    sqnr: float
 
 
 def compress_weights(
@@ -79,7 +84,9 @@ def compress_weights(
                 if encoded is not None:
                     new = _build(encoded, weight)
                     _replace(weight, new)
-                    stored.append(Stored(_sanitized(new.name), encoded, found is not None))
+                    error = sqnr(weight.val, encoded.values)
+                    name = _sanitized(new.name)
+                    stored.append(Stored(name, encoded, found is not None, error))
     return stored
 
 
@@ -88,13 +95,12 @@ def verify(path: Path, stored: list[Stored]) -> None:
 
     Raises `UnsupportedError` where coremltools wrote something else.
     """
-    decoded = stored_weights.decoded(path, least=1)
+    found = evaluator_weights.stored(path)
     for weight in stored:
         meant = weight.encoded.values.astype(np.float32)
-        name = stored_weights.original(weight.name)
-        if name not in decoded or not np.array_equal(decoded[name], meant):
+        if not np.array_equal(found.get(weight.name, _NOTHING), meant):
             raise UnsupportedError(
-                f"coremltools wrote the compressed weight {name} differently from what was meant.",
+                f"coremltools wrote the compressed weight {weight.name} differently from what was meant.",
                 "Build with --fp16, or leave Core ML out with --targets.",
             )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlc.targets.coreml.evaluator.program import Value, load
 
-__all__ = ["decoded", "original"]
+__all__ = ["decoded", "stored"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -28,12 +28,10 @@ _SUFFIXES = (
 )
 
 
-def decoded(path: Path | str, least: int = 10) -> dict[str, Array]:
-    """The float32 value of each weight of at least `least` elements, by the name of its constant.
+def stored(path: Path | str, least: int = 1) -> dict[str, Array]:
+    """The float32 value of each weight of at least `least` elements, by its name in the package.
 
-    A weight is a float constant, or a compressed constant, that an op computes with. The names are those
-    of the uncompressed package: what coremltools appends when it compresses is taken off again, so that
-    two packages of one network can be compared weight by weight.
+    A weight is a float constant, or a compressed constant, that an op computes with.
     """
     found: dict[str, Array] = {}
     for op in load(Path(path)).block.walk():
@@ -43,6 +41,16 @@ def decoded(path: Path | str, least: int = 10) -> dict[str, Array]:
             for value in values:
                 if value.name not in found and _is_weight(value, least):
                     found[value.name] = np.asarray(value.constant, np.float32)
+    return found
+
+
+def decoded(path: Path | str) -> dict[str, Array]:
+    """The weights of at least 10 elements by the names that they have in the uncompressed package.
+
+    What coremltools appends when it compresses is taken off again, so that two packages of one network
+    can be compared weight by weight.
+    """
+    found = stored(path, least=10)
     return {_unless_taken(name, found): array for name, array in found.items()}
 
 
@@ -53,13 +61,8 @@ def _is_weight(value: Value, least: int) -> bool:
     return int(np.prod(sizes, dtype=np.int64)) >= least
 
 
-def original(name: str) -> str:
-    """The name that a constant had before it was compressed."""
-    while suffix := next((s for s in _SUFFIXES if name.endswith(s)), ""):
-        name = name.removesuffix(suffix)
-    return name
-
-
 def _unless_taken(name: str, taken: dict[str, Array]) -> str:
-    shorter = original(name)
+    shorter = name
+    while suffix := next((s for s in _SUFFIXES if shorter.endswith(s)), ""):
+        shorter = shorter.removesuffix(suffix)
     return name if shorter in taken else shorter

@@ -13,8 +13,13 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Build = Callable[..., Any]
 
 
-def save(
-    path: Path,
+def save(path: Path, build: Build, inputs: Mapping[str, Array], **options: Any) -> Path:
+    """Save what `convert` makes of the same arguments."""
+    convert(build, inputs, **options).save(str(path))
+    return path
+
+
+def convert(
     build: Build,
     inputs: Mapping[str, Array],
     *,
@@ -22,8 +27,8 @@ def save(
     default_passes: bool = False,
     declared: Any = None,
     **options: Any,
-) -> Path:
-    """Save the program `build(mb, **variables)` makes; outputs are its variables by the dict's names.
+) -> Any:
+    """Make a model of the program `build(mb, **variables)`; outputs are its variables, by name.
 
     Without `default_passes` coremltools optimizes nothing. Inputs have the shapes and types of the arrays
     given; `declared` says it otherwise, with coremltools' own input types. Bool outputs, which a package
@@ -49,7 +54,7 @@ def save(
             outputs.append(mb.identity(x=variable, name=name))
         function.set_outputs(outputs)
         program.add_function("main", function)
-    model = ct.convert(
+    return ct.convert(
         program,
         source="milinternal",
         convert_to="mlprogram",
@@ -60,8 +65,6 @@ def save(
         inputs=declared,
         **options,
     )
-    model.save(str(path))
-    return path
 
 
 def edit(source: Path, target: Path, change: Callable[[Any], None]) -> Path:
