@@ -57,8 +57,8 @@ def encode(values: Array, weight: Weight, form: Palette, dtype: Any, ios: int) -
     2. int4 needs iOS 18: the plan's scales, or one per 32 inputs where that gains more than its bytes
        would elsewhere. Before iOS 18 the same integers are stored in 8 bits.
     3. palettes: `constexpr_lut_to_dense`. Before iOS 18 an index has 1, 2, 4, 6 or 8 bits.
-    4. Where at least half are zeros only the others are stored, with a mask, if that is smaller: float from
-       iOS 16, together with int8, int4 or a palette from iOS 18.
+    4. Where at least half are zeros only the others are stored, with a mask if that is smaller: floats
+       from iOS 16, together with int8, int4 or a palette from iOS 18.
     """
     if weight.scheme == "linear":
         return _linear(values, weight, dtype, ios)
