@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mlc.convert.graph import Program
 from mlc.convert.network import Network
-from mlc.optimize.palette import palette
 from mlc.optimize.plan import Plan
+from mlc.optimize.rounding import rounded
 
 __all__ = ["palettize"]
 
@@ -20,8 +20,6 @@ def palettize(network: Network, plan: Plan) -> Network:
         return network
     program = Program.of(network)
     for row in rows:
-        table, indices = palette(
-            program.main.constant_value(row.name), row.bits, plan.recipe.palette
-        )
-        program.main.set_constant(row.name, table[indices])
+        values = program.main.constant_value(row.name)
+        program.main.set_constant(row.name, rounded(values, row, plan.recipe))
     return program.network(network)
