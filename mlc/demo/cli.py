@@ -24,6 +24,14 @@ def demo(
         Path | None,
         typer.Option("--output", "-o", help="Write page and bundle for any static host."),
     ] = None,
+    channel: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="With -o: where the page looks for newer models."),
+    ] = None,
+    public_key: Annotated[
+        str | None,
+        typer.Option(help="With --channel: its key, as `mlc channel keygen` prints it."),
+    ] = None,
 ) -> None:
     """Show a bundle in the browser: photos, camera, every runtime, self-test, benchmark."""
     from mlc.demo.page import build_page, check_bundle, write_site
@@ -31,8 +39,10 @@ def demo(
 
     if not serve and output is None:
         raise UsageError("It was not said what to do.", "Add --serve, or -o FOLDER.")
+    if bool(channel) != bool(public_key) or (channel and output is None):
+        raise UsageError("Only together: -o, --channel and --public-key.", "Give all three.")
     if output is not None:
-        write_site(bundle, output)
+        write_site(bundle, output, channel, public_key or "")
         typer.echo(f"The page is in {output}: copy it to any static host.")
     if serve:
         check_bundle(bundle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import tempfile
@@ -15,10 +16,11 @@ from mlc.errors import MachineError, SourceError, UnverifiableError, UsageError,
 from mlc.store import cache_folder
 from mlc.targets.tfjs.node import find_node, packages
 
-__all__ = ["BUNDLE", "WEB", "build_page", "check_bundle", "write_site"]
+__all__ = ["BUNDLE", "CHANNEL", "WEB", "build_page", "check_bundle", "write_site"]
 
 WEB = ("tfjs", "onnx", "tflite")  # what browsers run
 BUNDLE = "bundle"  # where the page looks for one
+CHANNEL = "channel.json"  # and for the channel of its updates
 
 _HERE = Path(mlc.__file__).parent
 _BINDINGS = _HERE / "bindings" / "typescript"
@@ -72,9 +74,10 @@ def check_bundle(bundle: Path) -> None:
         )
 
 
-def write_site(bundle: Path, site: Path) -> None:
+def write_site(bundle: Path, site: Path, channel: str | None = None, key: str = "") -> None:
     """Write the page with a bundle inside as a folder for any static host.
 
+    It looks for newer models in the update channel at that URL, signed with the private key of `key`.
     Raises `UsageError` where `site` exists and holds something.
     """
     check_bundle(bundle)
@@ -89,6 +92,10 @@ def write_site(bundle: Path, site: Path) -> None:
             copy = whole / BUNDLE / file
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(bundle / file, copy)
+        if channel:
+            name = read_manifest(bundle)["model"]["name"]
+            config = {"url": channel, "name": name, "keys": [key]}
+            (whole / CHANNEL).write_text(json.dumps(config, indent=1), encoding="utf-8")
         if site.exists():
             site.rmdir()
         whole.rename(site)

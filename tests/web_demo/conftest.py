@@ -66,8 +66,8 @@ class Served:
 
 
 @contextmanager
-def serve(bundle: Path) -> Iterator[Served]:
-    server = make_server(build_page(), bundle, 0)
+def serve(bundle: Path, page: Path | None = None) -> Iterator[Served]:
+    server = make_server(page or build_page(), bundle, 0)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 

@@ -8,6 +8,8 @@ declare const VERSION: string;
 
 const PAGE = `page-${VERSION}`;
 const BUNDLES = "bundles";
+/** What update channels serve (docs/channel.md): the client of the page keeps and checks that itself. */
+const OF_CHANNELS = /\/(models\.json|(files|signatures)\/[0-9a-f]{64})$/;
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
@@ -24,8 +26,8 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
-  if (request.method !== "GET" || !request.url.startsWith("http")) return;
-  const inside = new URL(request.url).href.replace(self.registration.scope, "");
+  if (request.method !== "GET" || !request.url.startsWith("http") || OF_CHANNELS.test(request.url)) return;
+  const inside = request.url.replace(self.registration.scope, "");
   if (/^(assets|libraries)\//.test(inside)) event.respondWith(keptFirst(request));
   else if (request.mode === "navigate") event.respondWith(freshFirst(request, PAGE, { ignoreSearch: true }));
   else event.respondWith(freshFirst(request, BUNDLES, {}));

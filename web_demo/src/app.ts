@@ -4,7 +4,7 @@ import { decodePhoto } from "@mlc/bindings/browser.js";
 import { type CaseResult, type Golden, selfTest } from "@mlc/bindings/golden.js";
 import type { Pixels } from "@mlc/bindings/preprocessing.js";
 import { type Benchmark, benchmark } from "./benchmark.js";
-import { Bundle, type ReadFile } from "./bundle.js";
+import type { Bundle } from "./bundle.js";
 import { Camera, FrameRate } from "./camera.js";
 import { type Opinion, ask } from "./comparison.js";
 import { type Answer, answer } from "./frame.js";
@@ -33,6 +33,8 @@ export class App {
   /** What goes on, and what went wrong, for people; empty when nothing does. */
   busy = "";
   problem = "";
+  /** What became of the last look for an update; empty where the page follows no channel. */
+  news = "";
 
   photo: Photo | null = null;
   camera: Camera | null = null;
@@ -73,9 +75,9 @@ export class App {
   // --- bundles and runtimes ---
 
   /** Take another bundle; on `preferred`, or the first runtime that can run it. */
-  openBundle(read: ReadFile, preferred: string | null = null): Promise<void> {
+  openBundle(opening: () => Promise<Bundle>, preferred: string | null = null): Promise<void> {
     return this.#alone("Opening the bundle", async () => {
-      const bundle = await Bundle.open(read);
+      const bundle = await opening();
       const found = await choices(bundle);
       const golden = await goldenOf(bundle);
       this.stopCamera();
@@ -91,6 +93,22 @@ export class App {
       const example = golden?.cases.find(({ picture }) => picture);
       if (example) await this.#look(example.name, example.picture!);
     });
+  }
+
+  /** Whether a bundle that is not in use yet passes its golden cases here; without any, it must run. */
+  async tryOut(bundle: Bundle): Promise<boolean> {
+    let passed = false;
+    await this.#alone("Testing an update", async () => {
+      const usable = (await choices(bundle)).find(({ obstacle }) => obstacle === "");
+      if (!usable) throw new Error("This browser cannot run the update.");
+      const [{ model }, golden] = [await load(usable.engine, bundle), await goldenOf(bundle)];
+      try {
+        passed = !golden || (await selfTest(model, golden)).every((result) => result.passed);
+      } finally {
+        model.close();
+      }
+    });
+    return passed;
   }
 
   use(engine: Engine): Promise<void> {

@@ -3,17 +3,17 @@
 import type { Tensors } from "@mlc/bindings/model.js";
 import type { Loaded } from "./loading.js";
 
-/** Milliseconds; a percentile is the nearest rank: a time that was measured. */
+/** A percentile is the nearest rank: a time that was measured. */
 export interface Benchmark {
   readonly runtime: string;
   readonly warmUp: number;
   readonly runs: number;
-  readonly median: number;
-  readonly p90: number;
-  readonly p99: number;
-  readonly fastest: number;
-  readonly load: number;
-  readonly firstRun: number;
+  readonly medianMs: number;
+  readonly p90Ms: number;
+  readonly p99Ms: number;
+  readonly fastestMs: number;
+  readonly loadMs: number;
+  readonly firstRunMs: number;
   readonly artifactBytes: number;
   readonly codeBytes: number;
   /** Tensors that the library held before and after the runs; null where it cannot tell. */
@@ -43,12 +43,12 @@ export async function benchmark(
     runtime: model.runtime.name,
     warmUp,
     runs,
-    median: percentile(times, 50),
-    p90: percentile(times, 90),
-    p99: percentile(times, 99),
-    fastest: Math.min(...times),
-    load: loaded.loadMs,
-    firstRun: loaded.firstMs,
+    medianMs: percentile(times, 50),
+    p90Ms: percentile(times, 90),
+    p99Ms: percentile(times, 99),
+    fastestMs: Math.min(...times),
+    loadMs: loaded.loadMs,
+    firstRunMs: loaded.firstMs,
     artifactBytes: loaded.artifactBytes,
     codeBytes: loaded.codeBytes,
     tensors: before === undefined || after === undefined ? null : [before, after],

@@ -21,14 +21,17 @@ export class Bundle {
   readonly manifest: Manifest;
   readonly #read: ReadFile;
 
-  private constructor(read: ReadFile, manifest: unknown) {
+  private constructor(read: ReadFile, about: Description, manifest: unknown) {
     this.#read = read;
-    this.about = describe(manifest);
+    this.about = about;
     this.manifest = manifest as Manifest;
   }
 
-  /** Open the bundle that `read` finds files of. Throws where there is no manifest of a bundle. */
-  static async open(read: ReadFile): Promise<Bundle> {
+  /**
+   * Open the bundle that `read` finds files of; of an update, there are the files of one target `only`.
+   * Throws where there is no manifest of a bundle.
+   */
+  static async open(read: ReadFile, only?: Target): Promise<Bundle> {
     const text = new TextDecoder().decode(await read("manifest.json"));
     let manifest: unknown;
     try {
@@ -36,7 +39,10 @@ export class Bundle {
     } catch {
       throw new Error("There is no manifest.json of a bundle there.");
     }
-    return new Bundle(read, manifest);
+    const about = describe(manifest);
+    if (!only) return new Bundle(read, about, manifest);
+    const artifacts = { [only]: about.artifacts[only] };
+    return new Bundle(read, { ...about, artifacts }, manifest);
   }
 
   /** A file of the bundle; throws where its bytes are not those that the manifest lists. */
@@ -54,7 +60,7 @@ export class Bundle {
   /** Precision of the artifact for `target`, for people. */
   precision(target: Target): string {
     const { weights, activations } = this.manifest.artifacts.find((a) => a.target === target)!;
-    return weights === activations ? weights : `${weights} weights, ${activations} activations`;
+    return weights === activations ? weights : `${weights} weights`;
   }
 }
 

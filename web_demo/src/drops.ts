@@ -1,7 +1,7 @@
 /** What is dropped on the page or pasted: a photo to look at, or the folder of a bundle. */
 
 import type { App } from "./app.js";
-import { fromFiles } from "./bundle.js";
+import { Bundle, fromFiles } from "./bundle.js";
 
 export function takeDrops(app: App): void {
   const over = (is: boolean) => document.body.classList.toggle("dropping", is);
@@ -28,7 +28,8 @@ async function take(app: App, dropped: DataTransfer): Promise<void> {
   const folder = [...dropped.items].map((item) => item.webkitGetAsEntry()).find((e) => e?.isDirectory);
   const [photo] = dropped.files;
   if (folder) {
-    await app.openBundle(fromFiles(await filesBelow(folder as FileSystemDirectoryEntry)));
+    const files = await filesBelow(folder as FileSystemDirectoryEntry);
+    await app.openBundle(() => Bundle.open(fromFiles(files)));
   } else if (photo) {
     await app.openPhoto(photo);
   }

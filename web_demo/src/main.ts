@@ -2,7 +2,8 @@
 
 import { render } from "lit-html";
 import { App } from "./app.js";
-import { fromUrl } from "./bundle.js";
+import { Bundle, fromUrl } from "./bundle.js";
+import { follow } from "./channel.js";
 import { takeDrops } from "./drops.js";
 import { keepForOffline } from "./offline.js";
 import { page } from "./views/page.js";
@@ -14,4 +15,6 @@ takeDrops(app);
 
 const query = new URLSearchParams(location.search);
 root.dataset["offline"] = String(await keepForOffline()); // first, so that the first load is kept
-await app.openBundle(fromUrl(query.get("bundle") ?? "bundle/"), query.get("runtime"));
+const [asked, runtime] = [query.get("bundle"), query.get("runtime")];
+await app.openBundle(() => Bundle.open(fromUrl(asked ?? "bundle/")), runtime);
+if (asked === null) await follow(app, runtime);

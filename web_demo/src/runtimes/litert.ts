@@ -33,6 +33,6 @@ function engine(accelerator: "wasm" | "webgpu", name: string, obstacle: Engine["
 }
 
 export const litert: readonly Engine[] = [
-  engine("wasm", "WebAssembly", nothing),
+  engine("wasm", "Wasm", nothing),
   engine("webgpu", "WebGPU", noWebGpu),
 ];

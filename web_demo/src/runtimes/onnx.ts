@@ -25,6 +25,6 @@ function engine(provider: keyof typeof PROVIDERS, name: string, obstacle: Engine
 }
 
 export const onnx: readonly Engine[] = [
-  engine("wasm", "WebAssembly", nothing),
+  engine("wasm", "Wasm", nothing),
   engine("webgpu", "WebGPU", noWebGpu),
 ];

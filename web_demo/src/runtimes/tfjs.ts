@@ -64,7 +64,7 @@ async function artifact(bundle: Bundle): Promise<io.IOHandler> {
 }
 
 export const tfjs: readonly Engine[] = [
-  engine("wasm", "WebAssembly", nothing),
+  engine("wasm", "Wasm", nothing),
   engine("webgl", "WebGL", noWebGl),
   engine("webgpu", "WebGPU", noWebGpu),
 ];

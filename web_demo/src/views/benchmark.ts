@@ -38,7 +38,7 @@ function table(app: App): TemplateResult {
         ${app.benchmarks.map(
           (b) => html`<tr>
             <th scope="row">${b.runtime}</th>
-            ${[b.median, b.p90, b.p99, b.load].map((value) => html`<td class="figure">${milliseconds(value)}</td>`)}
+            ${[b.medianMs, b.p90Ms, b.p99Ms, b.loadMs].map((value) => html`<td class="figure">${milliseconds(value)}</td>`)}
             <td class="figure">${megabytes(b.artifactBytes)}</td>
             <td class="figure">${b.codeBytes ? megabytes(b.codeBytes) : "–"}</td>
           </tr>`,
@@ -54,10 +54,11 @@ function json(app: App): TemplateResult {
     {
       model: { name, version, source, recipe: app.bundle!.manifest.recipe },
       browser: navigator.userAgent,
-      threads: crossOriginIsolated ? navigator.hardwareConcurrency : 1,
-      milliseconds: app.benchmarks,
+      processors: navigator.hardwareConcurrency,
+      wasmThreads: crossOriginIsolated,
+      benchmarks: app.benchmarks,
     },
-    null,
+    (key, value: unknown) => (key.endsWith("Ms") ? Number((value as number).toFixed(3)) : value),
     1,
   );
   return html`<div class="row">

@@ -2,7 +2,7 @@
 
 import { type TemplateResult, html, nothing } from "lit-html";
 import type { App } from "../app.js";
-import { fromFiles, fromUrl } from "../bundle.js";
+import { Bundle, fromFiles, fromUrl } from "../bundle.js";
 import { filesOf } from "../drops.js";
 
 export function bundleView(app: App): TemplateResult {
@@ -28,16 +28,19 @@ function facts(app: App): TemplateResult {
   return html`<p class="hint">
     ${about.name} ${about.version} · ${manifest.recipe} · trained file <code>${about.source.slice(0, 12)}</code>
     ${manifest.model.license ? html`· ${manifest.model.license}` : nothing}
+    ${app.news ? html`· <span id="news">${app.news}</span>` : nothing}
   </p>`;
 }
 
 function submit(app: App, event: SubmitEvent): void {
   event.preventDefault();
   const url = String(new FormData(event.target as HTMLFormElement).get("url"));
-  void app.openBundle(fromUrl(url));
+  void app.openBundle(() => Bundle.open(fromUrl(url)));
 }
 
 function picked(app: App, event: Event): void {
   const { files } = event.target as HTMLInputElement;
-  if (files?.length) void app.openBundle(fromFiles(filesOf(files)));
+  if (!files?.length) return;
+  const read = fromFiles(filesOf(files));
+  void app.openBundle(() => Bundle.open(read));
 }
