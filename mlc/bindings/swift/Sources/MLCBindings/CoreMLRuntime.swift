@@ -5,7 +5,7 @@
 
   /// The Core ML artifact of a bundle, compiled by Xcode or by `MLModel.compileModel(at:)`.
   public final class CoreMLRuntime: ModelRuntime {
-    private let model: MLModel
+    let model: MLModel
     private let about: ModelDescription
 
     /// Load a compiled model (`.mlmodelc`).
@@ -17,13 +17,22 @@
       self.about = about
     }
 
+    /// Whether the package itself takes a picture, and not its tensor.
+    var takesPicture: Bool {
+      let input = model.modelDescription.inputDescriptionsByName[about.inputs[0].name]
+      return input?.type == .image
+    }
+
     public func run(_ input: ModelInput) throws -> [String: Tensor] {
       let features = try MLDictionaryFeatureProvider(dictionary: try features(input))
       let result = try model.prediction(from: features)
+      return try outputs { result.featureValue(for: $0) }
+    }
+
+    /// Every output as a tensor, from what the package gives by its name.
+    func outputs(_ value: (String) -> MLFeatureValue?) throws -> [String: Tensor] {
       var outputs = [String: Tensor]()
-      for spec in about.outputs {
-        outputs[spec.name] = try tensor(result.featureValue(for: spec.name), spec)
-      }
+      for spec in about.outputs { outputs[spec.name] = try tensor(value(spec.name), spec) }
       return outputs
     }
 
@@ -34,9 +43,7 @@
         return try tensors.mapValues { MLFeatureValue(multiArray: try multiArray($0)) }
       case .picture(let fitted):
         let name = about.inputs[0].name
-        if model.modelDescription.inputDescriptionsByName[name]?.type == .image {
-          return [name: MLFeatureValue(pixelBuffer: try fitted.pixelBuffer())]
-        }
+        if takesPicture { return [name: MLFeatureValue(pixelBuffer: try fitted.pixelBuffer())] }
         guard let preprocessing = about.preprocessing else {
           throw ModelError("\(about.name) takes no picture.")
         }
