@@ -11,8 +11,8 @@ struct ModelChannel: Sendable {
   private let installer: CoreMLInstaller
 
   static var home: URL {
-    let support = FileManager.default.urls(for: .applicationSupportDirectory, in: .userDomainMask)[0]
-    return support.appendingPathComponent("Models")
+    FileManager.default.urls(for: .applicationSupportDirectory, in: .userDomainMask)[0]
+      .appendingPathComponent("Models")
   }
 
   /// Nil where the app has no channel; throws where it is written wrong.

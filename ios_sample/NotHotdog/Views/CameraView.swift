@@ -50,6 +50,7 @@ struct CameraView: View {
 
   /// Until the view goes: then the task is cancelled, and the camera stops.
   private func watch() async {
+    problem = nil
     do {
       for try await frame in try await camera.frames() {
         answer = try await recognition.answer(to: frame)

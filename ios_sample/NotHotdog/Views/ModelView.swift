@@ -19,7 +19,9 @@ struct ModelView: View {
         if isChecking { ProgressView() }
         if let outcome { Text(outcome) }
       } footer: {
-        if !recognition.hasChannel { Text("This app has no channel: see ModelChannel in Info.plist.") }
+        if !recognition.hasChannel {
+          Text("This app has no channel: see ModelChannel in Info.plist.")
+        }
       }
       if !recognition.problems.isEmpty {
         Section("What went wrong") {

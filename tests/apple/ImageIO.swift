@@ -7,7 +7,8 @@ public typealias CFData = NSData
 public final class CGImageSource {}
 
 /// https://developer.apple.com/documentation/imageio/cgimagesourcecreatewithdata(_:_:)
-public func CGImageSourceCreateWithData(_ data: CFData, _ options: NSDictionary?) -> CGImageSource? {
+public func CGImageSourceCreateWithData(_ data: CFData, _ options: NSDictionary?) -> CGImageSource?
+{
   fatalError()
 }
 

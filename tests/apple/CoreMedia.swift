@@ -11,7 +11,9 @@ public struct CMTime: Sendable {
 public final class CMSampleBuffer {}
 
 /// https://developer.apple.com/documentation/coremedia/cmsamplebuffergetpresentationtimestamp(_:)
-public func CMSampleBufferGetPresentationTimeStamp(_ sbuf: CMSampleBuffer) -> CMTime { fatalError() }
+public func CMSampleBufferGetPresentationTimeStamp(_ sbuf: CMSampleBuffer) -> CMTime {
+  fatalError()
+}
 
 /// https://developer.apple.com/documentation/coremedia/cmsamplebuffergetimagebuffer(_:)
 public func CMSampleBufferGetImageBuffer(_ sbuf: CMSampleBuffer) -> CVImageBuffer? { fatalError() }

@@ -167,7 +167,8 @@ public struct ForEach<Data: RandomAccessCollection, ID: Hashable, Content: View>
 
 extension ForEach where ID == Data.Element.ID, Data.Element: Identifiable {
   /// https://developer.apple.com/documentation/swiftui/foreach/init(_:content:)
-  nonisolated public init(_ data: Data, @ViewBuilder content: @escaping (Data.Element) -> Content) {}
+  nonisolated public init(_ data: Data, @ViewBuilder content: @escaping (Data.Element) -> Content) {
+  }
 }
 
 extension ForEach {
@@ -226,7 +227,8 @@ public struct Button<Label: View>: View {
 
 extension Button where Label == Text {
   /// https://developer.apple.com/documentation/swiftui/button/init(_:action:)
-  nonisolated public init(_ titleKey: LocalizedStringKey, action: @escaping @MainActor () -> Void) {}
+  nonisolated public init(_ titleKey: LocalizedStringKey, action: @escaping @MainActor () -> Void) {
+  }
 }
 
 /// https://developer.apple.com/documentation/swiftui/labeledcontent
@@ -398,7 +400,9 @@ public struct BorderedProminentButtonStyle: PrimitiveButtonStyle {}
 
 extension PrimitiveButtonStyle where Self == BorderedProminentButtonStyle {
   /// https://developer.apple.com/documentation/swiftui/primitivebuttonstyle/borderedprominent
-  public static var borderedProminent: BorderedProminentButtonStyle { BorderedProminentButtonStyle() }
+  public static var borderedProminent: BorderedProminentButtonStyle {
+    BorderedProminentButtonStyle()
+  }
 }
 
 /// https://developer.apple.com/documentation/swiftui/accessibilitytraits
@@ -444,10 +448,14 @@ extension View {
   nonisolated public func disabled(_ disabled: Bool) -> some View { Modified() }
 
   /// https://developer.apple.com/documentation/swiftui/view/buttonstyle(_:)
-  nonisolated public func buttonStyle<S: PrimitiveButtonStyle>(_ style: S) -> some View { Modified() }
+  nonisolated public func buttonStyle<S: PrimitiveButtonStyle>(_ style: S) -> some View {
+    Modified()
+  }
 
   /// https://developer.apple.com/documentation/swiftui/view/tabitem(_:)
-  nonisolated public func tabItem<V: View>(@ViewBuilder _ label: () -> V) -> some View { Modified() }
+  nonisolated public func tabItem<V: View>(@ViewBuilder _ label: () -> V) -> some View {
+    Modified()
+  }
 
   /// https://developer.apple.com/documentation/swiftui/view/environment(_:)
   nonisolated public func environment<T: AnyObject & Observable>(_ object: T?) -> some View {
@@ -546,7 +554,8 @@ public struct Environment<Value> {
 @propertyWrapper
 public struct AppStorage<Value> {
   /// https://developer.apple.com/documentation/swiftui/appstorage/init(wrappedvalue:_:store:)
-  public init(wrappedValue: Value, _ key: String, store: UserDefaults? = nil) where Value == Double {}
+  public init(wrappedValue: Value, _ key: String, store: UserDefaults? = nil)
+  where Value == Double {}
 
   public var wrappedValue: Value {
     get { fatalError() }

@@ -1,0 +1,61 @@
+"""Swift for tests: its toolchain or a skip, and types checked against stubs of Apple's frameworks."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+__all__ = ["check_types", "emit_module", "emit_stubs", "swift"]
+
+ROOT = Path(__file__).parents[1]
+TOOLCHAIN = ROOT / "toolchains" / "swift.sh"
+# What the code here uses of Apple's frameworks, each declaration with the page that documents it.
+STUBS = Path(__file__).parent / "apple"
+_UNAVAILABLE = 77  # what toolchains/*.sh exit with where there is no such toolchain
+_STRICT = (
+    "-swift-version", "6", "-strict-concurrency=complete", "-warnings-as-errors", "-parse-as-library",
+)  # fmt: skip
+
+
+def swift(*arguments: str | Path, cwd: Path = ROOT) -> str:
+    """What a command of the toolchain prints; its failure is that of the test."""
+    command = [str(TOOLCHAIN), *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    if done.returncode == _UNAVAILABLE:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    if done.returncode:
+        pytest.fail(done.stdout + done.stderr)
+    return done.stdout + done.stderr
+
+
+def check_types(sources: Iterable[Path], *modules: Path) -> None:
+    """Swift 6 with complete concurrency checking; a warning is an error."""
+    folders = [option for folder in modules for option in ("-I", folder)]
+    assert swift("swiftc", "-typecheck", *_STRICT, *folders, *sorted(sources)) == ""
+
+
+def emit_module(name: str, sources: Iterable[Path], folder: Path, *modules: Path) -> None:
+    """Check sources likewise, and write what others need in order to import them into `folder`."""
+    found = [option for other in (folder, *modules) for option in ("-I", other)]
+    module = ("-module-name", name, "-o", folder / f"{name}.swiftmodule")
+    swift("swiftc", "-emit-module", *_STRICT, *found, *module, *sorted(sources))
+
+
+def emit_stubs(folder: Path, names: Iterable[str] | None = None) -> None:
+    """The stubs of these frameworks, or of all, as modules in `folder`; what others import first."""
+    stubs = {stub.stem: stub for stub in STUBS.glob("*.swift")}
+    imports = {
+        name: set(re.findall(r"^(?:@_exported )?import (\w+)", stub.read_text(), re.M)) & set(stubs)
+        for name, stub in stubs.items()
+    }
+    needed = set(stubs if names is None else names)
+    while more := set().union(*(imports[name] for name in needed)) - needed:
+        needed |= more
+    for name in TopologicalSorter(imports).static_order():
+        if name in needed:
+            emit_module(name, [stubs[name]], folder)
