@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,11 @@ import pytest
 from mlc.bindings.generate import LANGUAGES, generate
 from mlc.bundle.manifest import read_manifest
 from tests.bindings import exam
+from tests.swift import swift
 
 pytestmark = pytest.mark.apps
 
 HERE = Path(__file__).parent / "swift"
-TOOLCHAIN = Path(__file__).parents[2] / "toolchains" / "swift.sh"
-_UNAVAILABLE = 77
-
-
-def swift(*arguments: str, cwd: Path) -> str:
-    done = subprocess.run([str(TOOLCHAIN), *arguments], cwd=cwd, capture_output=True, text=True)
-    if done.returncode == _UNAVAILABLE:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")

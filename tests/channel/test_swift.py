@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.channel.drivers import HERE, ROOT, run
+from tests.channel.drivers import HERE, ROOT
+from tests.swift import check_types, emit_stubs, swift
 
 pytestmark = pytest.mark.apps
 
-TOOLCHAIN = str(ROOT / "toolchains" / "swift.sh")
-PACKAGE = str(ROOT / "ios_sample" / "Updates")
+PACKAGE = ROOT / "ios_sample" / "Updates"
 
 
 def test_its_own_tests_pass(tmp_path: Path) -> None:
-    places = ["--package-path", PACKAGE, "--scratch-path", str(tmp_path)]
-    printed = run([TOOLCHAIN, "swift", "test", *places, "-Xswiftc", "-warnings-as-errors"])
+    places = ["--package-path", PACKAGE, "--scratch-path", tmp_path]
+    printed = swift("swift", "test", *places, "-Xswiftc", "-warnings-as-errors")
     assert "4 tests passed" in printed or "with 4 tests" in printed
 
 
@@ -25,23 +25,19 @@ def test_what_only_apple_has_fits_its_documentation(
     typo: tuple[str, str] | None, tmp_path: Path
 ) -> None:
     """Core ML and CryptoKit are not here: the code for them is checked against stubs, not run."""
-    swiftc = [TOOLCHAIN, "swiftc", "-swift-version", "6"]
-    for stub in (HERE / "swift" / "Stubs").glob("*.swift"):
-        module = ["-module-name", stub.stem, "-o", str(tmp_path / f"{stub.stem}.swiftmodule")]
-        run([*swiftc, "-emit-module", "-parse-as-library", *module, str(stub)])
+    emit_stubs(tmp_path, ["CoreML", "CryptoKit"])
     sources = []
-    for source in (Path(PACKAGE) / "Sources" / "Updates").glob("*.swift"):
+    for source in (PACKAGE / "Sources" / "Updates").glob("*.swift"):
         text = source.read_text()
         (tmp_path / source.name).write_text(text.replace(*typo) if typo else text)
-        sources.append(str(tmp_path / source.name))
-    check = [*swiftc, "-typecheck", "-warnings-as-errors", "-I", str(tmp_path), *sources]
+        sources.append(tmp_path / source.name)
     if typo is None:
-        assert run(check) == ""
+        check_types(sources, tmp_path)
     else:
         with pytest.raises(pytest.fail.Exception, match="no member 'compileModle'"):
-            run(check)
+            check_types(sources, tmp_path)
 
 
 def test_it_is_formatted() -> None:
-    lint = ["swift-format", "lint", "--strict", "--recursive", PACKAGE, str(HERE / "swift")]
-    assert run([TOOLCHAIN, *lint]) == ""
+    lint = ["swift-format", "lint", "--strict", "--recursive", PACKAGE, HERE / "swift"]
+    assert swift(*lint) == ""
