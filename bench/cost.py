@@ -1,0 +1,128 @@
+"""What a quantized build costs: its time against the float build, and the peak of memory.
+
+    python bench/cost.py time [--rounds 3]     # MobileNetV2, four formats, 200 pictures
+    python bench/cost.py memory                # ResNet50, 25.6 M parameters, float32 and int8
+
+A B A B: in every round first `mlc build --no-cache`, then the same with --int8, both proven on the same
+200 made-up pictures. Memory is the sum over all processes of a build of what each has for itself (PSS,
+where shared pages count by the part), sampled five times a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[1]
+PICTURES = 200
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["time", "memory"])
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if arguments.what == "time":
+            measure_time(folder, arguments.rounds)
+        else:
+            measure_memory(folder)
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+
+
+def measure_time(folder: Path, rounds: int) -> None:
+    """Print seconds of float32 and int8 builds, and the median of their ratios."""
+    source, data = make_source("MobileNetV2", folder), make_pictures(folder, PICTURES)
+    ratios = []
+    for k in range(rounds):
+        plain, _ = build(source, data, folder)
+        integers, _ = build(source, data, folder, "--int8")
+        ratios.append(integers / plain)
+        print(f"round {k + 1}: float32 {plain:.1f} s, int8 {integers:.1f} s", flush=True)
+    middle = statistics.median(ratios)
+    print(
+        f"int8 / float32: median {middle:.2f} ({min(ratios):.2f}–{max(ratios):.2f}), n = {rounds}"
+    )
+
+
+def measure_memory(folder: Path) -> None:
+    """Print the peak of a float32 and of an int8 build."""
+    source, data = make_source("ResNet50", folder), make_pictures(folder, 16)
+    for flags in ((), ("--int8",)):
+        seconds, peak = build(source, data, folder, *flags)
+        print(
+            f"{' '.join(flags) or 'float32'}: peak {peak / 1e9:.2f} GB, {seconds:.0f} s", flush=True
+        )
+
+
+def make_source(kind: str, folder: Path) -> Path:
+    """An application of Keras with random weights that answers, in a process of its own."""
+    script = (
+        "import keras, sys; sys.path.insert(0, sys.argv[2]); from bench.zoo import calibrate;"
+        f"keras.utils.set_random_seed(0); m = keras.applications.{kind}(weights=None);"
+        "calibrate(m); m.save(sys.argv[1])"
+    )
+    source = folder / f"{kind.lower()}.keras"
+    command = [sys.executable, "-c", script, str(source), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return source
+
+
+def make_pictures(folder: Path, count: int) -> Path:
+    """Patches of colour (count, 224, 224, 3), 0..255."""
+    rng = np.random.default_rng(1)
+    patches = rng.uniform(0, 255, (count, 14, 14, 3)).astype(np.float32)
+    np.savez(folder / "pictures.npz", x=patches.repeat(16, axis=1).repeat(16, axis=2))
+    return folder / "pictures.npz"
+
+
+def build(source: Path, data: Path, folder: Path, *flags: str) -> tuple[float, int]:
+    """Wall seconds and peak bytes of a build, which must write all four artifacts."""
+    command = [
+        BIN / "mlc",
+        "build",
+        source,
+        "--no-cache",
+        "--data",
+        data,
+        "-o",
+        folder / "dist",
+        *flags,
+    ]
+    start, peak = time.perf_counter(), 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
+        tree = psutil.Process(running.pid)
+        while running.poll() is None:
+            peak = max(peak, memory(tree))
+            time.sleep(0.2)
+        told = running.stdout.read().decode() if running.stdout else ""
+    if running.returncode:
+        raise SystemExit(f"the build failed:\n{told[-2000:]}")
+    return time.perf_counter() - start, peak
+
+
+def memory(root: psutil.Process) -> int:
+    """PSS of a process and all below it, bytes."""
+    total = 0
+    try:
+        for process in [root, *root.children(recursive=True)]:
+            total += process.memory_full_info().pss
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # it has just ended
+        pass
+    return total
+
+
+if __name__ == "__main__":
+    main()
