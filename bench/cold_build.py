@@ -61,15 +61,14 @@ def main() -> None:
 def make_sources(folder: Path) -> tuple[Path, Path]:
     """MobileNetV2 as a .keras file and as a SavedModel, made in a process of its own."""
     script = (
-        "import keras, sys; sys.path.insert(0, sys.argv[3]); from bench.zoo import calibrate;"
-        "keras.utils.set_random_seed(0); m = keras.applications.MobileNetV2(weights=None);"
-        "calibrate(m); m.save(sys.argv[1]); m.export(sys.argv[2], verbose=False)"
+        "import keras, pathlib, sys; sys.path.insert(0, sys.argv[2]);"
+        "from bench.zoo import application;"
+        "made = application('MobileNetV2', pathlib.Path(sys.argv[1]));"
+        "keras.models.load_model(made).export(made.with_suffix(''), verbose=False)"
     )
-    keras_file, saved = folder / "mobilenetv2.keras", folder / "mobilenetv2_saved"
-    root = Path(__file__).parents[1]
-    command = [sys.executable, "-c", script, str(keras_file), str(saved), str(root)]
+    command = [sys.executable, "-c", script, str(folder), str(Path(__file__).parents[1])]
     subprocess.run(command, check=True, capture_output=True)
-    return keras_file, saved
+    return folder / "MobileNetV2.keras", folder / "MobileNetV2"
 
 
 def vendor_commands(keras_file: Path, saved: Path, folder: Path) -> dict[str, list[str]]:

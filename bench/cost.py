@@ -70,14 +70,12 @@ def measure_memory(folder: Path) -> None:
 def make_source(kind: str, folder: Path) -> Path:
     """An application of Keras with random weights that answers, in a process of its own."""
     script = (
-        "import keras, sys; sys.path.insert(0, sys.argv[2]); from bench.zoo import calibrate;"
-        f"keras.utils.set_random_seed(0); m = keras.applications.{kind}(weights=None);"
-        "calibrate(m); m.save(sys.argv[1])"
+        "import pathlib, sys; sys.path.insert(0, sys.argv[3]); from bench.zoo import application;"
+        "application(sys.argv[1], pathlib.Path(sys.argv[2]))"
     )
-    source = folder / f"{kind.lower()}.keras"
-    command = [sys.executable, "-c", script, str(source), str(ROOT)]
+    command = [sys.executable, "-c", script, kind, str(folder), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
-    return source
+    return folder / f"{kind}.keras"
 
 
 def make_pictures(folder: Path, count: int) -> Path:
