@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 from mlc.convert.freeze import check_names, freeze
@@ -323,11 +324,22 @@ def _explained(source: Source, loader: Loader, refusal: Exception) -> SourceErro
             "Name the Python module that defines it with --custom-objects MODULE.",
         )
     innermost = text.rpartition("Exception encountered: ")[2]
+    installed, hint = metadata.version(loader.library), "saving the model again often helps."
+    if _release(source.version) > _release(installed):
+        hint = (
+            f"Keras {installed} is installed here: install a newer one (from 3.13 on it needs "
+            "Python 3.11), or export the model as a SavedModel where it was made."
+        )
     return SourceError(
         f"{loader.title} cannot load {source.path.name} (saved by Keras {source.version}): "
         f"{first_line(ValueError(innermost))}",
-        "--debug shows the whole message; saving the model again often helps.",
+        f"--debug shows the whole message; {hint}",
     )
+
+
+def _release(version: str) -> list[int]:
+    """Major and minor number: `3.15.1` → [3, 15]."""
+    return [int(number) for number in re.findall(r"\d+", version)[:2]]
 
 
 def _own_functions(node: Any) -> set[str]:

@@ -222,9 +222,13 @@ def test_a_first_reshape_keeps_the_stored_input(tmp_path: Path) -> None:
 
 
 def claim_version(path: Path, version: str) -> None:
+    rewrite(path, "metadata.json", lambda _: json.dumps({"keras_version": version}).encode())
+
+
+def rewrite(path: Path, member: str, change: Callable[[bytes], bytes]) -> None:
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    members["metadata.json"] = json.dumps({"keras_version": version}).encode()
+    members[member] = change(members[member])
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
@@ -254,6 +258,22 @@ def test_a_library_that_loads_other_weights_than_are_stored_is_not_believed(tmp_
     network = reading(tmp_path / "m.keras")
     assert differs(network, live(model, network)) < 1e-6
     assert network.notes
+
+
+def test_a_file_of_a_newer_keras_says_so(tmp_path: Path) -> None:
+    """Its initializers may have arguments that this Keras does not know."""
+    networks.make("cnn").save(tmp_path / "m.keras")
+    claim_version(tmp_path / "m.keras", "3.99.0")
+    rewrite(tmp_path / "m.keras", "config.json", lambda old: old.replace(b'"seed"', b'"axes_of"'))
+    with pytest.raises(SourceError, match=r"saved by Keras 3\.99\.0") as told:
+        reading(tmp_path / "m.keras")
+    assert "install a newer one" in str(told.value.hint)
+
+
+def test_examples_are_read_by_the_oldest_keras_that_mlc_runs_with() -> None:
+    """Python 3.10 has none that is newer than 3.12."""
+    source = identify(Path(__file__).parents[2] / "examples" / "digits" / "digits.keras")
+    assert source.version.startswith("3.12.")
 
 
 def test_a_layer_in_two_nested_models_is_stored_twice_and_read_once(tmp_path: Path) -> None:
