@@ -157,8 +157,9 @@ def test_ctrl_c_while_training_loses_one_epoch_at_most(taught: Taught, tmp_path:
 
 def test_a_record_is_a_sentence_for_people() -> None:
     epochs = (Epoch(None, 2.0, 0.5), Epoch(1.0, 0.5, 0.9), Epoch(1.0, 0.6, 0.8))
-    record = Trained("prune to 50 %", "x", 1000, 200, False, 10, 1e-3, epochs, 1)
+    notes = ("Some stay.",)
+    record = Trained("prune to 50 %", "x", 1000, 200, False, 10, 1e-3, epochs, 1, notes)
     assert str(record) == (
         "prune to 50 %: 2 epochs on 1,000 samples, held out 200: loss 2 → 0.5, "
-        "agreement 50.0% → 90.0%; kept epoch 1."
+        "agreement 50.0% → 90.0%; kept epoch 1. Some stay."
     )

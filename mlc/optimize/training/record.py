@@ -41,10 +41,14 @@ class Trained:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """One sentence, for people."""
+        """A sentence for people, and the notes."""
+        return " ".join((self._result(), *self.notes))
+
+    def _result(self) -> str:
         first, best = self.epochs[0], self.epochs[self.kept]
         done = len(self.epochs) - 1
-        told = f"{self.title}: {done} epochs on {self.learned:,} samples"
+        epochs = "1 epoch" if done == 1 else f"{done} epochs"
+        told = f"{self.title}: {epochs} on {self.learned:,} samples"
         if self.labelled:
             told += " with labels"
         if self.kept == 0 and done:
