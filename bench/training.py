@@ -4,7 +4,9 @@
 
 ResNet-8 of MLPerf Tiny learns from the first 1,000 pictures of ../shared/data/cifar10_3000.npz and is
 compared on the last 2,000; Not Hotdog learns from the train folder and is compared on the test folder.
-Every row is a `mlc build` of its own: what is measured is the artifact.
+Every row is a `mlc build` of its own: what is measured is the artifact. In the end all of a table are
+timed in the same interleaved rounds, against the float32 one; builds are remembered, so a second call, on
+a quiet machine, is only that.
 """
 
 from __future__ import annotations
@@ -12,21 +14,29 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import mlc
+from mlc import targets
+from mlc.data.dataset import batches
+from mlc.data.synthesized import synthesize
 from mlc.report.report import Report
+from mlc.validate.compare import as_fed, match
+from mlc.validate.latency import interleave
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 RESNET = SHARED / "models" / "mlperf_tiny" / "pretrainedResnet.h5"
 HOTDOG = ROOT / "examples" / "not_hotdog" / "not_hotdog.h5"
 HEAD = (
-    "| variant | accuracy (95 % interval) | agreement | size | gzip | latency / original | kept epoch |",
+    "| variant | accuracy (95 % interval) | agreement (95 % interval) | size | gzip | kept epoch "
+    "| times as fast (quartiles) |",
     "|---|---|---|---|---|---|---|",
 )
 
@@ -45,9 +55,8 @@ TABLES: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     ),
     "sparsity": (
         "ResNet-8: unstructured and 2:4 sparsity, float32",
-        {
-            f"pruned to {share}": {"prune": share} for share in (0.5, 0.75, 0.875, "2:4")
-        },
+        {"float32": {}}
+        | {f"pruned to {share}": {"prune": share} for share in (0.5, 0.75, 0.875, "2:4")},
     ),
     "channels": (
         "ResNet-8: channels removed, float32",
@@ -56,13 +65,9 @@ TABLES: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     ),
     "cluster": (
         "ResNet-8: few values per weight, float32",
-        {
-            f"{count} values, {'fine-tuned' if epochs is None else 'not trained'}": {
-                "cluster": count, "epochs": epochs,
-            }
-            for count in (4, 16)
-            for epochs in (0, None)
-        },
+        {"float32": {}}
+        | {f"{count} values, not trained": {"cluster": count, "epochs": 0} for count in (4, 16)}
+        | {f"{count} values, fine-tuned": {"cluster": count} for count in (4, 16)},
     ),
     "hotdog": (
         "Not Hotdog: channels removed, float32",
@@ -82,24 +87,48 @@ def main() -> None:
     )
     options = parser.parse_args()
     title, variants = TABLES[options.table]
-    with tempfile.TemporaryDirectory() as folder:
-        source, data = subject(options.table, Path(folder))
-        lines: list[str] = []
-        for name, settings in variants.items():
-            if options.only not in name:
-                continue
-            if settings.get("epochs", 0) is None or "epochs" not in settings:
-                settings = {**settings, "epochs": options.epochs}
-            report = mlc.build(source, Path(folder) / "out", targets="tflite", **data, **settings)
-            for line in rows(name, report, first=not lines):
-                lines.append(line)
-                print(line, flush=True)
-    head = (
-        f"## {title}\n\n`python bench/training.py {options.table}`: TFLite here, {options.epochs} "
-        f"epochs unless the row says otherwise, compared on {report.data}.\n\n"
+    chosen = {n: v for n, v in variants.items() if options.only in n or n == "float32"}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        source, data = subject(options.table, folder)
+        reports = {}
+        for name, settings in chosen.items():
+            settings = {"epochs": options.epochs, "targets": "tflite", **data, **settings}
+            reports[name] = mlc.build(source, folder / name, **settings)
+            print(row(name, reports[name], ""), flush=True)
+        speeds = timed(reports)
+    lines = [row(name, report, speeds.get(name, "—")) for name, report in reports.items()]
+    report = reports["float32"]
+    accuracy = report.rows[0].evidence.accuracy
+    if accuracy:
+        told = share(accuracy.original, accuracy.original_interval)
+        lines.insert(0, f"| original | {told} | | | | | |")
+    section = (
+        f"## {title}\n\n`python bench/training.py {options.table} --epochs {options.epochs}`: TFLite on "
+        f"this host, compared on {report.data}.\n\n" + "\n".join([*HEAD, *lines]) + "\n"
     )
+    print(section)
     if options.output:
-        renew(options.output, title, head + "\n".join([*HEAD, *lines]) + "\n")
+        renew(options.output, title, section)
+
+
+def timed(reports: dict[str, Report]) -> dict[str, str]:
+    """How many times as fast as the float32 artifact each one is; the file is taken from its bundle."""
+    network = reports["float32"].network
+    feeds, _ = next(batches(synthesize(network, 1), network))
+    with ExitStack() as stack:
+        turns = {}
+        for name, report in reports.items():
+            file = next(Path(report.bundle).rglob("*.tflite"))
+            runtime = stack.enter_context(closing(targets.target("tflite").open(file)))
+            names = match(network.inputs, runtime.inputs, "input")
+            turns[name] = (runtime, as_fed(feeds, names, runtime))
+        first, inputs = turns.pop("float32")
+        found = interleave(first, inputs, turns)
+    return {
+        name: f"{1 / one.ratio:.2f} ({1 / one.spread[1]:.2f}–{1 / one.spread[0]:.2f})"
+        for name, one in found.items()
+    }
 
 
 def subject(table: str, folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -116,25 +145,21 @@ def subject(table: str, folder: Path) -> tuple[Path, dict[str, Any]]:
     }  # fmt: skip
 
 
-def rows(name: str, report: Report, first: bool) -> list[str]:
-    (row,) = report.rows
-    evidence = row.evidence
-    if evidence.accuracy is None or evidence.parity is None or row.size is None:
-        return [f"| {name} | {row.level}: {evidence.failure or evidence.reason} | | | | | |"]
-    lines, accuracy = [], evidence.accuracy
-    if first:
-        lines.append(
-            f"| original | {share(accuracy.original, accuracy.original_interval)} | | | | 1 | |"
-        )
-    agreement = evidence.parity.agreement
+def row(name: str, report: Report, speed: str) -> str:
+    (found,) = report.rows
+    evidence = found.evidence
+    if evidence.accuracy is None or evidence.parity is None or found.size is None:
+        return f"| {name} | {found.level}: {evidence.failure or evidence.reason} | | | | | |"
+    accuracy, agreement = evidence.accuracy, evidence.parity.agreement or 0.0
+    n = accuracy.samples
+    same = binomtest(round(agreement * n), n).proportion_ci(0.95, method="wilson")
     kept = ", ".join(f"{t.kept} of {len(t.epochs) - 1}" for t in report.training)
-    latency = f"{evidence.latency.ratio:.2f}" if evidence.latency else "—"
-    state = "" if row.level == "verified" else f" ({row.level})"
-    lines.append(
-        f"| {name}{state} | {share(accuracy.artifact, accuracy.artifact_interval)} | {agreement:.2%} "
-        f"| {row.size.raw / 1000:.1f} kB | {row.size.gzip / 1000:.1f} kB | {latency} | {kept} |"
+    state = "" if found.level == "verified" else f" ({found.level})"
+    return (
+        f"| {name}{state} | {share(accuracy.artifact, accuracy.artifact_interval)} "
+        f"| {share(agreement, (same.low, same.high))} "
+        f"| {found.size.raw / 1000:.1f} kB | {found.size.gzip / 1000:.1f} kB | {kept} | {speed} |"
     )
-    return lines
 
 
 def share(value: float, interval: tuple[float, float]) -> str:
