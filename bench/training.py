@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import mlc
@@ -146,6 +145,8 @@ def subject(table: str, folder: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def row(name: str, report: Report, speed: str) -> str:
+    from scipy.stats import binomtest
+
     (found,) = report.rows
     evidence = found.evidence
     if evidence.accuracy is None or evidence.parity is None or found.size is None:
