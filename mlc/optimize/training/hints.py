@@ -38,7 +38,8 @@ class Hints:
             name="teacher",
         )
         each = [
-            tf.reduce_mean((s - t) ** 2) / tf.maximum(tf.reduce_mean(t**2), _LEAST_SQUARE)
+            tf.reduce_mean(tf.math.squared_difference(s, t))
+            / tf.maximum(tf.reduce_mean(tf.square(t)), _LEAST_SQUARE)
             for s, t in zip(found, map(tf.stop_gradient, told), strict=True)
         ]
         return tf.add_n(each) / len(each)

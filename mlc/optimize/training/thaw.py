@@ -9,6 +9,7 @@ import numpy as np
 
 from mlc.convert.graph import Body, Program
 from mlc.convert.network import Network
+from mlc.data.dataset import batch_size
 from mlc.optimize.passes.linear import Linear, linears
 from mlc.optimize.training.hints import Hints
 
@@ -122,7 +123,7 @@ class Thawed:
             lambda: tf.import_graph_def(self._graph, name=""), []
         )
         self._inputs = [s.name for s in network.inputs]
-        self._batch = network.inputs[0].shape[0] or 1
+        self._batch = batch_size(network)
         self._references = list(references)
         self._parameters = parameters
 
