@@ -129,8 +129,6 @@ class Golden(val cases: List<GoldenCase>, private val tolerance: Map<String, Flo
             return Golden(cases, tolerance.keys().asSequence().associateWith { tolerance.getDouble(it).toFloat() })
         }
 
-        private fun JSONArray.objects(): List<JSONObject> = List(length(), ::getJSONObject)
-
         private fun JSONArray.tensors(folder: String, read: (String) -> ByteArray): Map<String, Tensor> =
             objects().associate { row ->
                 val shape = row.getJSONArray("shape")
