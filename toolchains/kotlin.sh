@@ -17,10 +17,11 @@ unavailable() {
   exit 77
 }
 
-# Print the folder that holds the jars of a POM, under their names without a version.
+# Print the folder that holds the jars of a POM, under their names without a version; and in jni/ the native
+# libraries of Android archives, by ABI.
 jars() {
   local pom="$1" library jars
-  jars="$cache/jars-$(sha256sum "$pom" | cut -c -16)"
+  jars="$cache/jars-$(cat "$pom" "$0" | sha256sum | cut -c -16)"
   if [ ! -d "$jars" ]; then
     command -v mvn >/dev/null || unavailable "there is no Maven (mvn) to fetch $pom with."
     mkdir -p "$cache"
@@ -33,7 +34,7 @@ jars() {
         -Dmdep.stripVersion=true >&2 || unavailable "Maven cannot fetch $pom."
       for library in "$aside"/*.aar; do # Android's archives hold their classes in a jar of their own
         [ -f "$library" ] || continue
-        (cd "$aside" && jar xf "$library" classes.jar && mv classes.jar "${library%.aar}.jar")
+        (cd "$aside" && jar xf "$library" classes.jar jni && mv classes.jar "${library%.aar}.jar")
         rm "$library"
       done
       chmod 755 "$aside"

@@ -28,7 +28,7 @@ fun describe(manifest: JSONObject): ModelDescription {
 private fun artifact(artifacts: List<JSONObject>): Artifact {
     val found = artifacts.firstOrNull { it.getString("target") == "tflite" && it.getString("state") != "failed" }
     requireNotNull(found) { "This bundle has no TFLite artifact." }
-    return Artifact(found.getString("file"), found.getString("sha256"), found.getInt("bytes"))
+    return Artifact(found.getString("file"), found.getString("sha256"), found.getLong("bytes"))
 }
 
 private fun tensorSpec(row: JSONObject): TensorSpec {

@@ -57,7 +57,7 @@ class ResultPanel(private val activity: Activity) {
         val name = readable(prediction.label)
         val share = percent.format(prediction.probability)
         row.findViewById<TextView>(R.id.name).text = name
-        row.findViewById<TextView>(R.id.share).text = share
+        row.findViewById<TextView>(R.id.percent).text = share
         val bar = row.findViewById<ProgressBar>(R.id.bar)
         bar.progress = (prediction.probability * bar.max).roundToInt()
         row.contentDescription = activity.getString(R.string.row_spoken, name, share)
