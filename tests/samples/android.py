@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-__all__ = ["SAMPLE", "Build"]
+__all__ = ["ROOT", "SAMPLE", "Build", "android", "setting"]
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "android_sample"
@@ -119,8 +119,8 @@ class Build:
         _kotlinc([app, self.folder / "r.classes", *libraries], [_TEST / "kotlin"], classes)
         return classes
 
-    def run_tests(self, properties: Mapping[str, str]) -> str:
-        """What JUnit prints of all test classes, with Robolectric offline."""
+    def run_tests(self, properties: Mapping[str, str], classes: Sequence[str] = ()) -> str:
+        """What JUnit prints of these test classes, or all of them, with Robolectric offline."""
         dependencies = self.folder / "robolectric"
         dependencies.mkdir()
         android_all = self.testing / "org.robolectric.android-all.jar"
@@ -133,14 +133,34 @@ class Build:
             "mlc.bundle": str(self.folder / "assets"),
             **properties,
         }
-        own = [self.folder / "test.jar", _TEST / "resources", self.folder / "told", self.folder / "app.jar"]
+        own = [
+            self.folder / "test.jar",
+            _TEST / "resources",
+            self.folder / "told",
+            self.folder / "app.jar",
+        ]
         classpath = [*own, self.folder / "r.classes", *self.libraries]
         classpath += [*self.testing.glob("*.jar")]
         defined = [f"-D{name}={value}" for name, value in settings.items()]
         opened = "java.base/java.io=ALL-UNNAMED"  # Robolectric fills in file descriptors
-        java = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "--add-opens", opened, *defined]
+        java = [
+            "java",
+            "-XX:TieredStopAtLevel=1",
+            "-XX:+UseSerialGC",
+            "--add-opens",
+            opened,
+            *defined,
+        ]
         done = subprocess.run(
-            [*java, "-cp", _path(classpath), "org.junit.runner.JUnitCore", *_test_classes()], capture_output=True, text=True
+            [
+                *java,
+                "-cp",
+                _path(classpath),
+                "org.junit.runner.JUnitCore",
+                *(classes or _test_classes()),
+            ],
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-4000:]
         return done.stdout
@@ -166,7 +186,7 @@ class Build:
         android("d8", *options, "--output", self.folder, *program)
 
     def package(self) -> Path:
-        """Resources, code and native libraries → an APK that is aligned and signed with a throw-away key."""
+        """Resources, code, native libraries → an APK, aligned and signed with a throw-away key."""
         unsigned = self.folder / "unsigned.apk"
         shutil.copy(self.folder / "resources.apk", unsigned)
         with zipfile.ZipFile(unsigned, "a") as apk:
@@ -187,7 +207,7 @@ class Build:
 
 
 def _merged(manifest: str) -> str:
-    """The manifest as Android's Gradle plugin completes it: with the package, names in full, the application's id."""
+    """The manifest as Android's Gradle plugin completes it: with the package and the application's id."""
     ElementTree.register_namespace("android", _ANDROID[1:-1])
     root = ElementTree.fromstring(manifest.replace("${applicationId}", setting("applicationId")))
     root.set("package", setting("namespace"))
