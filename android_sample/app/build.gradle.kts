@@ -23,15 +23,10 @@ android {
 
 kotlin.jvmToolchain(17)
 
+val bundle = rootDir.resolve(providers.gradleProperty("bundle").get())
+
 /** Takes the model, its golden cases and its generated code from the bundle. */
 val takeBundle by tasks.registering(Sync::class) {
-    val bundle = rootDir.resolve(providers.gradleProperty("bundle").get())
-    doFirst {
-        require(bundle.resolve("bindings/kotlin").isDirectory) {
-            "$bundle is no bundle with Kotlin bindings: make it with `mlc build MODEL --targets tflite " +
-                "--bindings kotlin -o $bundle`, or name another one with -Pbundle=FOLDER."
-        }
-    }
     from(bundle) {
         include("*.tflite", "manifest.json", "golden/**")
         into("assets")
@@ -44,7 +39,15 @@ android.sourceSets["main"].apply {
     assets.srcDir(layout.buildDirectory.dir("bundle/assets"))
     kotlin.srcDir(layout.buildDirectory.dir("bundle/kotlin"))
 }
-tasks.named("preBuild") { dependsOn(takeBundle) }
+tasks.named("preBuild") {
+    dependsOn(takeBundle)
+    doFirst {
+        require(bundle.resolve("bindings/kotlin").isDirectory) {
+            "$bundle is no bundle with Kotlin bindings: make it with `mlc build MODEL --targets tflite " +
+                "--bindings kotlin -o $bundle`, or name another one with -Pbundle=FOLDER."
+        }
+    }
+}
 tasks.withType<Test>().configureEach {
     jvmArgs("--add-opens", "java.base/java.io=ALL-UNNAMED") // Robolectric fills in file descriptors
     systemProperty("mlc.bundle", layout.buildDirectory.dir("bundle/assets").get().asFile.path)

@@ -1,4 +1,4 @@
-"""The Android sample, built, packaged and run as far as goes without a phone: see android_sample/README.md."""
+"""The Android sample, built, packaged and run as far as goes without a phone."""
 
 from __future__ import annotations
 

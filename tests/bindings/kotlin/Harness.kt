@@ -8,6 +8,7 @@ import mlc.bindings.Classifier
 import mlc.bindings.ColorOrder
 import mlc.bindings.Golden
 import mlc.bindings.Model
+import mlc.bindings.ModelDescription
 import mlc.bindings.ModelModel
 import mlc.bindings.ModelRuntime
 import mlc.bindings.Pixels
@@ -17,12 +18,15 @@ import mlc.bindings.ResizeRule
 import mlc.bindings.Scores
 import mlc.bindings.Tensor
 import mlc.bindings.YuvFrame
+import mlc.bindings.describe
 import org.json.JSONArray
 import org.json.JSONObject
 
 fun main(arguments: Array<String>) {
     val folder = File(arguments[0])
     val exam = JSONObject(File(folder, "exam.json").readText())
+    val manifest = JSONObject(File(exam.getString("dist"), "manifest.json").readText())
+    check(facts(describe(manifest)) == facts(ModelModel.description)) { "The manifest tells something else." }
     exam.rows("pixels").forEachIndexed { k, row -> preprocess(folder, k, row) }
     val answers = JSONObject()
         .put("scores", exam.rows("scores").map(::top))
@@ -31,6 +35,19 @@ fun main(arguments: Array<String>) {
         .put("turned", rgb(frame(exam.getJSONObject("yuv")).pixels(rotation = 90)))
     File(folder, "answers.json").writeText(answers.toString())
 }
+
+/** All that an app is told, in a form that can be compared. */
+private fun facts(about: ModelDescription) = with(about) {
+    listOf(
+        listOf(name, version, source, interfaceDigest),
+        listOf(artifact.file, artifact.sha256, artifact.bytes),
+        (inputs + outputs).map { listOf(it.name, it.shape, it.dtype) },
+        preprocessing?.run { listOf(shape, color, resize, cropFraction, scale, mean, std) },
+        classifier?.run { listOf(output, labels, probabilities(mapOf(output to scores)).toList()) },
+    )
+}
+
+private val scores = Tensor(floatArrayOf(0.2f, 0.3f, 0.5f), listOf(1, 3))
 
 private fun preprocess(folder: File, k: Int, row: JSONObject) {
     val how = Preprocessing(
