@@ -25,8 +25,6 @@ REFUSED = {
     "read_state", "coreml_update_state",
     # Never in an ML Program: neural-network era, or taken apart before saving.
     "conv_quantized", "_const_symbolic",
-    # Sampling at computed places, and detection: not implemented yet.
-    "affine", "crop_resize", "resample", "non_maximum_suppression",
 }  # fmt: skip
 
 
@@ -84,10 +82,12 @@ MISSING: dict[str, set[str]] = {}
 
 def test_required_parameters_are_those_that_mil_requires() -> None:
     for kind, rule in registry().items():
-        newest = op_kinds()[kind][max(op_kinds()[kind])]
-        types = newest.input_spec.input_types
-        required = {name for name, t in types.items() if not t.optional} - _IN_MEMORY_ONLY
-        assert set(rule.required) == required, kind
+        required = [
+            {name for name, t in cls.input_spec.input_types.items() if not t.optional}
+            for cls in op_kinds()[kind].values()
+        ]
+        always = set.intersection(*required) - _IN_MEMORY_ONLY  # in every operator set
+        assert set(rule.required) == always, kind
 
 
 def test_defaults_are_those_of_mil() -> None:

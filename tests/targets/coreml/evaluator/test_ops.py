@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -538,6 +538,212 @@ for kind, function in {"reduce_argmax": np.argmax, "reduce_argmin": np.argmin}.i
         lambda f=function: f(S, axis=2),
         17,
     )
+
+# ---- places in a picture
+
+
+def looked_up(picture: Array, places: Array, nearest: bool, at: Callable[[int, int], int]) -> Array:
+    """[c, h, w] at places [..., (x, y)]: `at` turns an index and a size into an index, or -1 for zero."""
+    result = np.zeros((picture.shape[0], *places.shape[:-1]))
+    height, width = picture.shape[1:]
+    for spot in np.ndindex(*places.shape[:-1]):
+        x, y = places[spot]
+        if nearest:
+            x, y = np.round(x), np.round(y)
+        left, top = math.floor(x), math.floor(y)
+        for column, row in ((left, top), (left + 1, top), (left, top + 1), (left + 1, top + 1)):
+            share = (1 - abs(x - column)) * (1 - abs(y - row))
+            c, r = at(column, width), at(row, height)
+            if c >= 0 and r >= 0:
+                result[(slice(None), *spot)] += share * picture[:, r, c]
+    return result
+
+
+OUTSIDE: dict[str, Callable[[int, int], int]] = {
+    "constant": lambda i, n: i if 0 <= i < n else -1,
+    "border": lambda i, n: min(max(i, 0), n - 1),
+    "reflection": lambda i, n: min(i % (2 * n - 2), -i % (2 * n - 2)),
+    "symmetric": lambda i, n: min(i % (2 * n), (-1 - i) % (2 * n)),
+}
+PLACES = rng.uniform(-1.6, 1.7, (2, 4, 5, 2)).astype(np.float32)
+UNITS: dict[str, Callable[[Array, bool], Array]] = {
+    "unnormalized": lambda p, corners: p,
+    "normalized_minus_one_to_one": lambda p, corners: pixels((p + 1) / 2, corners),
+    "normalized_zero_to_one": lambda p, corners: pixels(p, corners),
+}
+
+
+def pixels(share: Array, corners: bool) -> Array:
+    size = np.array([6.0, 8.0])  # width and height of X
+    return share * (size - 1) if corners else share * size - 0.5
+
+
+for number, (padding, unit, sampling, corners) in enumerate(
+    [
+        ("constant", "normalized_minus_one_to_one", "bilinear", True),
+        ("constant", "normalized_zero_to_one", "nearest", False),
+        ("border", "unnormalized", "bilinear", False),
+        ("reflection", "normalized_zero_to_one", "bilinear", False),
+        ("symmetric", "normalized_minus_one_to_one", "bilinear", True),
+        ("reflection", "unnormalized", "nearest", True),
+        ("symmetric", "normalized_zero_to_one", "nearest", False),
+    ]
+):
+    far = PLACES.astype(np.float64) * (5 if unit == "unnormalized" else 1)
+    case(
+        f"resample {padding} {unit} {sampling}",
+        lambda mb, v, far=far, given=(padding, unit, sampling, corners): mb.resample(
+            x=v.x, coordinates=far.astype(np.float32), sampling_mode=given[2],
+            padding_mode=given[0], padding_value=np.float32(2.5 if given[0] == "constant" else 0),
+            coordinates_mode=given[1], align_corners=given[3],
+        ),
+        lambda far=far, given=(padding, unit, sampling, corners): np.stack(
+            [
+                looked_up(
+                    one - (2.5 if given[0] == "constant" else 0),
+                    UNITS[given[1]](where, given[3]), given[2] == "nearest", OUTSIDE[given[0]],
+                ) + (2.5 if given[0] == "constant" else 0)
+                for one, where in zip(X, far, strict=True)
+            ]
+        ),
+        16 if number % 2 else 15,
+        tolerance=2e-5,  # places are rounded too
+    )  # fmt: skip
+TURN = np.array([[0.8, -0.6, 0.1, 0.6, 0.8, -0.2], [1, 0.5, 0, 0, -1, 0.3]], np.float32)
+
+
+def turned() -> Array:
+    y, x = np.meshgrid(np.linspace(-1, 1, 4), np.linspace(-1, 1, 7), indexing="ij")
+    grid = np.stack([x, y, np.ones_like(x)], -1)
+    return np.stack(
+        [
+            looked_up(
+                one, pixels((grid @ m.reshape(2, 3).T + 1) / 2, True), False, OUTSIDE["constant"]
+            )
+            for one, m in zip(X, TURN.astype(np.float64), strict=True)
+        ]
+    )
+
+
+case(
+    "affine",
+    lambda mb, v: mb.affine(
+        x=v.x, transform_matrix=TURN, output_height=4, output_width=7, sampling_mode="bilinear",
+        padding_mode="constant", padding_value=np.float32(0),
+        coordinates_mode="normalized_minus_one_to_one", align_corners=True,
+    ),
+    turned,
+    tolerance=2e-5,
+)  # fmt: skip
+BOXES = np.array([[0.1, 0.2, 0.9, 0.7], [0.8, -0.3, 0.3, 1.1], [0.0, 0.0, 1.0, 1.0]], np.float32)
+
+
+def cropped(boxes: Array, picture: Sequence[int], size: tuple[int, int], pad: float) -> Array:
+    """Boxes [n, (y, x, y, x)] in pixels, corners aligned."""
+    results = []
+    for (top, left, bottom, right), index in zip(boxes.astype(np.float64), picture, strict=True):
+        y, x = np.meshgrid(
+            np.linspace(top, bottom, size[0]), np.linspace(left, right, size[1]), indexing="ij"
+        )
+        found = looked_up(X[index], np.stack([x, y], -1), False, OUTSIDE["border"])
+        inside = (x >= 0) & (x <= 5) & (y >= 0) & (y <= 7)
+        results.append(np.where(inside, found, pad))
+    return np.stack(results)
+
+
+CORNERS = BOXES * np.array([7, 5, 7, 5], np.float32)
+ROI = np.pad(BOXES, ((0, 0), (1, 0))).reshape(3, 1, 5, 1, 1)
+case(
+    "crop_resize",
+    lambda mb, v: mb.crop_resize(
+        x=mb.slice_by_index(x=v.x, begin=[0, 0, 0, 0], end=[1, 3, 8, 6]), roi=ROI,
+        target_height=3, target_width=4, normalized_coordinates=True,
+        sampling_mode="ALIGN_CORNERS",
+    ),
+    lambda: cropped(CORNERS, (0, 0, 0), (3, 4), 0)[:, None],
+    tolerance=2e-5,
+)  # fmt: skip
+case(
+    "crop_resize of one picture, centre and size, to one pixel",
+    lambda mb, v: mb.crop_resize(
+        x=mb.slice_by_index(x=v.x, begin=[1, 0, 0, 0], end=[2, 3, 8, 6]),
+        roi=np.array([[2.5, 3.5, 3, 2]], np.float32).reshape(1, 1, 4, 1, 1), spatial_scale=0.5,
+        box_coordinate_mode="CENTER_SIZE_WIDTH_FIRST", sampling_mode="ALIGN_CORNERS",
+        pad_value=np.float32(9),
+    ),
+    lambda: cropped(np.array([[1.75, 1.25, 1.75, 1.25]]), (1,), (1, 1), 9)[:, None],
+    16,
+    tolerance=2e-5,
+)  # fmt: skip
+case(
+    "crop_resize of pictures by index",
+    lambda mb, v: mb.crop_resize(
+        x=v.x, boxes=CORNERS, box_indices=np.array([1, 1, 0], np.int32), target_height=2,
+        target_width=5, sampling_mode="STRICT_ALIGN_CORNERS", pad_value=np.float32(-3),
+    ),
+    lambda: cropped(CORNERS, (1, 1, 0), (2, 5), -3),
+    17,
+    tolerance=2e-5,
+)  # fmt: skip
+CANDIDATES = np.concatenate([rng.uniform(0, 40, (1, 9, 2)), rng.uniform(8, 20, (1, 9, 2))], -1)
+CANDIDATES = CANDIDATES.astype(np.float32)  # centre and size, width first
+SCORES = rng.permutation(27).reshape(1, 9, 3).astype(np.float32)
+
+
+def survivors(iou: float, least: float, most: int, by_class: bool) -> tuple[Array, ...]:
+    """Boxes, scores, indices and their count, padded to `most`."""
+    half = CANDIDATES[0, :, 2:] / 2
+    low, high = CANDIDATES[0, :, :2] - half, CANDIDATES[0, :, :2] + half
+    best, kind = SCORES[0].max(-1), SCORES[0].argmax(-1)
+    kept: list[int] = []
+    for i in np.argsort(-best):
+        sides = np.minimum(high[i], high[kept]) - np.maximum(low[i], low[kept])
+        both = np.prod(np.maximum(sides, 0), -1)
+        area = np.prod(high - low, -1)
+        overlaps = both / (area[i] + area[kept] - both) > iou
+        rivals = (kind[kept] == kind[i]) if by_class else np.full(len(kept), True)
+        if best[i] > least and not (overlaps & rivals).any():
+            kept.append(int(i))
+    kept = (kept or [int(best.argmax())])[:most]
+    rest = most - len(kept)
+    return (
+        np.pad(CANDIDATES[0, kept], ((0, rest), (0, 0)))[None],
+        np.pad(SCORES[0, kept], ((0, rest), (0, 0)))[None],
+        np.pad(np.array(kept), (0, rest), constant_values=-1)[None],
+        np.array([len(kept)]),
+    )
+
+
+for label, arguments in {
+    "": (0.2, 12.0, 6, False),
+    ", class by class": (0.1, 9.0, 8, True),
+    ", fewer than there are": (0.9, 0.0, 3, True),
+    ", none good enough": (0.5, 99.0, 2, False),
+}.items():
+    for place in range(4):
+        case(
+            f"non_maximum_suppression{label}: result {place}",
+            lambda mb, v, a=arguments, place=place: mb.non_maximum_suppression(
+                boxes=mb.add(x=CANDIDATES, y=mb.mul(x=mb.reduce_sum(x=v.x), y=0.0)), scores=SCORES,
+                iou_threshold=np.float32(a[0]), score_threshold=np.float32(a[1]), max_boxes=a[2],
+                per_class_suppression=a[3],
+            )[place],
+            lambda a=arguments, place=place: survivors(*a)[place],
+        )  # fmt: skip
+for place in range(3):
+    case(
+        f"non_maximum_suppression, boxes last: result {place}",
+        lambda mb, v, place=place: mb.non_maximum_suppression(
+            boxes=CANDIDATES.transpose(0, 2, 1), scores=SCORES.transpose(0, 2, 1),
+            iou_threshold=np.float32(0.1), max_boxes=4, per_class_suppression=True,
+        )[place],
+        lambda place=place: (
+            survivors(0.1, -1.0, 4, True)[place].transpose(0, 2, 1)
+            if place < 2
+            else survivors(0.1, -1.0, 4, True)[place]
+        ),
+        17,
+    )  # fmt: skip
 
 # ---- tensors
 
