@@ -285,16 +285,17 @@ def described(
 
     verdicts = collections.Counter(case.verdict for case in plugin.cases)
     total = len(plugin.cases)
+    right = sum(case.verdict == "passed" for case in route)
     lines = [
         "# The evaluator against Apple's own op tests",
         "",
-        "Made by `python bench/coreml_conformance.py --output docs/coreml_conformance.md`: the tests inside of "
-        f"the installed coremltools {tools()['coremltools']} run with mlc's evaluator in Core ML's place "
-        f"(onnxruntime {tools()['onnxruntime']}, numpy {tools()['numpy']}), at most {arguments.cap} cases "
-        f"of each test function, chosen with seed {arguments.seed}; ML Programs in float32.",
+        "Made by `python bench/coreml_conformance.py --output docs/coreml_conformance.md`: the tests "
+        f"inside of the installed coremltools {tools()['coremltools']} run with mlc's evaluator in Core "
+        f"ML's place (onnxruntime {tools()['onnxruntime']}, numpy {tools()['numpy']}), at most "
+        f"{arguments.cap} cases of each test function, chosen with seed {arguments.seed}; ML Programs in "
+        "float32.",
         "",
-        f"- **Op kinds of the TensorFlow route: {sum(c.verdict == 'passed' for c in route)} of {len(route)} "
-        f"comparisons pass, {share:.1%}.**",
+        f"- **Op kinds of the TensorFlow route: {right} of {len(route)} comparisons pass, {share:.1%}.**",
         f"- All op kinds: {verdicts['passed']} of {total}, {verdicts['passed'] / max(1, total):.1%}.",
         "- Refused: the evaluator says by name what it does not implement, so the report says "
         "*not verified*.",
