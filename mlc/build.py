@@ -15,7 +15,7 @@ from mlc.convert.network import Network
 from mlc.data.dataset import Calibration, open_data
 from mlc.data.synthesized import synthesize
 from mlc.optimize.optimize import Optimized, Request, optimize
-from mlc.optimize.plan import Plan
+from mlc.optimize.plan import Plan, read_plan
 from mlc.prove import DEBUG, Candidate, Subject, open_stages, prove_all, read_subject
 from mlc.report.report import Report, Row
 from mlc.stages import Silent, Stages, Watcher
@@ -73,7 +73,7 @@ def _optimize(
     request = Request(
         recipe=config.recipe,
         estimator=config.data.ranges,
-        plan=taught.plan if taught else None,
+        plan=taught.plan if taught else read_plan(config.plan) if config.plan else None,
         clustered=bool(config.training.cluster),
     )
     seen = [c.dataset.fingerprint if c else "nothing" for c in (samples, explained)]

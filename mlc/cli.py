@@ -91,9 +91,22 @@ def build(
         ),
     ] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats.")] = False,
+    palettize: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BITS",
+            help="Weights as indices of 1, 2, 3, 4, 6 or 8 bits into tables found by k-means.",
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="A precision by name: fp32, fp16, int8, or int8-weights."),
+        typer.Option(
+            help="Any other precision by name: int8-weights, w8a16, w4, w4-uniform, w8a8-per-tensor, ..."
+        ),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="Repeat the decisions of an earlier build: the plan.json of its bundle."),
     ] = None,
     prune: Annotated[
         str | None,
@@ -258,13 +271,14 @@ def build(
         output,
         config,
         targets=targets,
-        recipe=_recipe(int8, fp16, recipe),
+        recipe=_recipe(int8, fp16, palettize, recipe, plan),
         prune=prune,
         prune_channels=prune_channels,
         cluster=cluster,
         qat=qat or None,
         epochs=epochs,
         train_data=train_data,
+        plan=plan,
         explain=explain or None,
         data=data,
         samples=samples,
@@ -521,13 +535,21 @@ def _finish(run: Callable[[Watcher], Report], as_json: bool) -> None:
     raise typer.Exit(int(report.exit_code))
 
 
-def _recipe(int8: bool, fp16: bool, recipe: str | None) -> str | None:
+def _recipe(
+    int8: bool, fp16: bool, palettize: int | None, recipe: str | None, plan: Path | None
+) -> str | None:
     """The recipe's name out of the flags that mean one; None where none of them was given."""
-    flags = {"--int8": int8 and "int8", "--fp16": fp16 and "fp16", "--recipe": recipe}
-    given = {flag: name for flag, name in flags.items() if name}
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} exclude each other.", "Give one of them.")
-    return next(iter(given.values()), None)
+    given = {
+        "--int8": "int8" if int8 else None,
+        "--fp16": "fp16" if fp16 else None,
+        "--palettize": f"w{palettize}-palette" if palettize else None,
+        "--recipe": recipe,
+        "--plan": "fp32" if plan else None,  # the plan knows its own
+    }
+    names = {flag: name for flag, name in given.items() if name}
+    if len(names) > 1:
+        raise UsageError(f"{' and '.join(names)} exclude each other.", "Give one of them.")
+    return next(iter(names.values()), None)
 
 
 def _limits(

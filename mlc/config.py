@@ -19,6 +19,7 @@ from mlc.convert.preprocessing import Preprocessing
 from mlc.convert.read import ReadOptions
 from mlc.errors import UsageError
 from mlc.optimize import recipe as recipes
+from mlc.optimize.plan import read_plan
 from mlc.optimize.ranges import ESTIMATORS, Estimator
 from mlc.optimize.recipe import Recipe
 from mlc.optimize.training.request import Training
@@ -100,6 +101,7 @@ class BuildConfig:
     options: Options = field(default_factory=Options)
     bindings: tuple[str, ...] = ()  # languages of app code
     training: Training = field(default_factory=Training)
+    plan: Path | None = None  # a plan.json whose decisions are repeated
     explain: bool = False  # measure what each pass does to the outputs
     limits: Mapping[str, Limits] = field(default_factory=dict)  # by target
     cache: bool = True
@@ -159,8 +161,9 @@ def resolve(
             "Give another with --name, of letters, digits, _ . -",
         )
     named = merged.get("targets", "all")
+    plan = Path(merged["plan"]) if merged.get("plan") else None
     names = targets.parse(named if isinstance(named, str) else ",".join(named))
-    recipe = recipes.writable(str(merged.get("recipe", "fp32")))
+    recipe = read_plan(plan).recipe if plan else recipes.named(str(merged.get("recipe", "fp32")))
     return BuildConfig(
         source=source,
         output=output or Path("dist"),
@@ -174,6 +177,7 @@ def resolve(
         options=_options(merged),
         bindings=_bindings(merged.get("bindings", ()), names),
         training=_training(merged, recipe),
+        plan=plan,
         explain=bool(merged.get("explain", False)),
         limits=Limits.per_target(
             targets.NAMES, settings.get("limits", {}), flags.get("limits") or []
@@ -189,6 +193,11 @@ def _training(merged: Mapping[str, Any], recipe: Recipe) -> Training:
         raise UsageError(
             "--prune, --prune-channels, --cluster and --qat train the network, which needs samples.",
             "Give them with --data or --train-data; labels are not needed.",
+        )
+    if training.asked and merged.get("plan"):
+        raise UsageError(
+            "A plan is of the weights as they were, and training changes them.",
+            "Give --plan, or what trains the network.",
         )
     training.phases(recipe, ESTIMATORS[0], 1)
     return training

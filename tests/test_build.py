@@ -124,6 +124,18 @@ print("heavy", sorted({{"tensorflow", "keras", "onnx", "h5py", "pebble"}} & set(
     assert cpu < 2
 
 
+def test_a_plan_is_repeated_and_knows_its_recipe(built: Built, tmp_path: Path) -> None:
+    build = ["build", built.source, "-t", "tflite", "--no-cache"]
+    first = mlc(*build, "--palettize", 4, "-o", tmp_path / "first")
+    assert first.code == 0, first
+    again = mlc(*build, "--plan", tmp_path / "first" / "plan.json", "-o", tmp_path / "again")
+    assert again.code == 0, again
+    (row,) = rows(tmp_path / "again").values()
+    assert row["weights"] == "palette4"
+    for name in ("cnn.tflite", "plan.json"):
+        assert tree_digest(tmp_path / "first" / name) == tree_digest(tmp_path / "again" / name)
+
+
 @pytest.mark.usefixtures("no_workers")
 def test_a_broken_limit_is_exit_3_and_names_measured_and_allowed(
     built: Built, tmp_path: Path

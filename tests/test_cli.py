@@ -118,6 +118,8 @@ def test_what_is_no_model_is_told_at_once(
         (["-t", "wasm"], "There is no target 'wasm'."),
         (["-t", ","], "No target was named."),
         (["--int8", "--fp16"], "--int8 and --fp16 exclude each other."),
+        (["--palettize", "4", "--plan", "p.json"], "--palettize and --plan exclude each other."),
+        (["--palettize", "5"], "There is no recipe 'w5-palette'."),
         (["--max-size", "tflite=3 bananas"], "The limit max_size is '3 bananas'."),
         (["--max-size", "tflit=3MB"], "The limit max_size is set for 'tflit', which is no target."),
         (["--min-agreement", "0.99"], "The limit min_agreement is '0.99'."),

@@ -27,7 +27,7 @@ GOLDEN = f"{FOLDER}/golden.json"
 FORMAT = 1
 
 _MARGIN = 2.0
-_HEADROOM = {"float32": 0.01, "float16": 0.01, "int8": 0.02}  # by the activations
+_HEADROOM = {"float32": 0.01, "float16": 0.01, "int16": 0.01, "int8": 0.02}  # by the activations
 
 
 def write_golden(cases: Path, report: Report, bundle: Path) -> None:

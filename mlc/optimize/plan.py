@@ -19,11 +19,6 @@ __all__ = ["Activation", "Plan", "Weight", "dequantize", "quantize", "read_plan"
 Array = np.ndarray[Any, np.dtype[Any]]
 FORMAT = 1
 
-# To whoever opens the file: true until the targets lower the plan.
-_STANDING = (
-    "Decided by mlc. Artifacts do not use these scales yet: they have their converters' own."
-)
-
 
 @dataclass(frozen=True)
 class Weight:
@@ -121,8 +116,7 @@ def _to_json(plan: Plan) -> str:
         return "[" + ",".join(f"\n  {line}" for line in shown) + ("\n ]" if rows else "]")
 
     return (
-        f'{{\n "format": {FORMAT},\n "about": {json.dumps(_STANDING)},\n'
-        f' "recipe": {json.dumps(plan.recipe.name)},\n'
+        f'{{\n "format": {FORMAT},\n "recipe": {json.dumps(plan.recipe.name)},\n'
         f' "ranges": {json.dumps(plan.ranges)},\n "passes": {json.dumps(plan.passes)},\n'
         f' "weights": {lines(plan.weights)},\n "activations": {lines(plan.activations)}\n}}\n'
     )

@@ -8,7 +8,7 @@ from typing import Literal
 
 from mlc.errors import UsageError
 
-__all__ = ["FLOAT32", "WRITTEN", "Palette", "Precision", "Recipe", "named", "writable"]
+__all__ = ["EXAMPLES", "FLOAT32", "Palette", "Precision", "Recipe", "named"]
 
 Precision = Literal[
     "float32", "float16", "int16", "int8", "int4",
@@ -26,8 +26,8 @@ _PALETTES: dict[str, Precision] = {
     "3": "palette3", "2": "palette2", "1": "palette1",
 }  # fmt: skip
 
-# What every target writes today. Plans can be made for any name that follows the rule.
-WRITTEN = ("fp32", "fp16", "int8", "int8-weights")
+# For help texts; any other name that follows the rule is as good.
+EXAMPLES = ("fp32", "fp16", "int8", "int8-weights", "w8a16", "w4", "w6-palette", "w4-palette")
 
 
 @dataclass(frozen=True)
@@ -87,19 +87,9 @@ def named(name: str) -> Recipe:
             )
     raise UsageError(
         f"There is no recipe {name!r}.",
-        f"Use one of {', '.join(WRITTEN)}, or w and the bits of the weights (8 or 4; as -palette or "
+        f"Use one of {', '.join(EXAMPLES)}: w and the bits of the weights (8 or 4; as -palette or "
         "-uniform 8, 6, 4, 3, 2 or 1), then a8 or a16 for integer activations.",
     )
-
-
-def writable(name: str) -> Recipe:
-    """The recipe of that name, if the targets write it; raises `UsageError` for any other.
-
-    A format that took another precision than asked for would pass as verified.
-    """
-    if name not in WRITTEN:
-        raise UsageError(f"There is no recipe {name!r}.", f"Use one of {', '.join(WRITTEN)}.")
-    return named(name)
 
 
 FLOAT32 = named("fp32")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from mlc.bundle.manifest import interface, make_manifest, read_manifest
 from mlc.convert.preprocessing import Preprocessing
 from mlc.errors import SourceError
+from mlc.optimize.recipe import Precision
 from mlc.report.report import Report
 from tests import stand_ins
 
@@ -101,3 +103,8 @@ def test_models_of_one_interface_can_stand_in_for_each_other(
     changes = {"labels": ["a", "c", "b"], "preprocessing": None, "inputs": [tensor], "outputs": []}
     others = {interface({**manifest, name: value}) for name, value in changes.items()}
     assert len({interface(manifest), *others}) == 5
+
+
+def test_every_precision_of_the_code_is_one_of_the_schema() -> None:
+    schema = json.loads((files("mlc.bundle") / "manifest.schema.json").read_text())
+    assert set(schema["$defs"]["precision"]["enum"]) == set(get_args(Precision))

@@ -17,7 +17,7 @@ from mlc.data.synthesized import synthesize
 from mlc.errors import UsageError
 from mlc.optimize.optimize import Request, make_plan, optimize, simplify
 from mlc.optimize.plan import Plan, Weight, dequantize, quantize, read_plan, write_plan
-from mlc.optimize.recipe import WRITTEN, named, writable
+from mlc.optimize.recipe import EXAMPLES, named
 from mlc.optimize.simulate import simulate
 
 
@@ -48,7 +48,7 @@ def test_without_samples_no_activation_is_guessed(frozen: Callable[..., Network]
     assert not plan.calibrated
 
 
-@pytest.mark.parametrize("recipe", [*WRITTEN, "w8a16", "w4", "w6-palette", "w4-uniform"])
+@pytest.mark.parametrize("recipe", EXAMPLES)
 def test_a_plan_survives_its_file(
     recipe: str, frozen: Callable[..., Network], tmp_path: Path
 ) -> None:
@@ -126,10 +126,3 @@ def test_a_badly_scaled_network_is_equalized_and_the_plan_says_so(
 def test_a_recipe_that_breaks_the_rule_is_told(name: str) -> None:
     with pytest.raises(UsageError, match="There is no recipe"):
         named(name)
-
-
-@pytest.mark.parametrize("name", ["w8a16", "w4", "w4-palette", "w8a8-per-tensor", "w8a8"])
-def test_what_no_target_writes_is_refused(name: str) -> None:
-    named(name)  # a plan can be made for it
-    with pytest.raises(UsageError, match="There is no recipe"):
-        writable(name)

@@ -94,7 +94,7 @@ def _precision(recipe: Recipe, census: Census, model: Any) -> Precision:
     """What the numbers are, however many bits they are stored in."""
     import onnx
 
-    if recipe.weight_bits < 8 or recipe.palettized:
+    if recipe.palettized:
         stored = [
             onnx.numpy_helper.to_array(t) for g in all_graphs(model.graph) for t in g.initializer
         ]
@@ -107,17 +107,15 @@ def _precision(recipe: Recipe, census: Census, model: Any) -> Precision:
 
 def _on_weights(recipe: Recipe, weights: Precision, census: Census) -> Iterator[str]:
     left = census.parameters["float32"]
-    if weights != recipe.weights:
+    if recipe.weights == "int4" and weights == "int8":
+        yield "The integers of 4 bits take 8 bits: ONNX has narrower ones from opset 21 on."
+    elif weights != recipe.weights:
         yield (
             f"{recipe.weights} weights were asked for, but most are {weights}: tensors of fewer than "
             "1,024 elements are not worth it, and some operations take no others."
         )
         return
-    if recipe.weights == "int4":
-        yield (
-            "The weights are on the plan's grid of 4 bits, but stored in 8: ONNX has 4 from opset 21."
-        )
-    elif recipe.palettized:
+    if recipe.palettized:
         yield "Palettes are tables of float32, with an index of 8 bits for each weight."
     if recipe.weights != "float32" and left:
         yield (

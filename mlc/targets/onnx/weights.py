@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from mlc.optimize.decide import decide_weight
 from mlc.optimize.plan import Weight, quantize
 from mlc.optimize.recipe import Recipe
 from mlc.targets.onnx.graphs import all_graphs
@@ -96,8 +98,8 @@ def _widened(
         if len(table) <= 256:
             return _looked_up(graph, tensor, table, indices.reshape(values.shape))
     if weight is None or weight.scheme != "linear":
-        bits = 8 if recipe.palettized else recipe.weight_bits
-        weight = _by_rule(tensor.name, values, axis % values.ndim, bits)
+        linear = replace(recipe, weights="int8") if recipe.palettized else recipe
+        weight = decide_weight(tensor.name, "", values, (axis % values.ndim,), linear)
     shape = [values.shape[i] if i in weight.axes else 1 for i in range(values.ndim)]
     scale = np.array(weight.scale, np.float32).reshape(shape)
     name = tensor.name
@@ -108,13 +110,6 @@ def _widened(
         node("Cast", [f"{name}.int8"], [f"{name}.cast"], f"{name}.cast", to=onnx.TensorProto.FLOAT),
         node("Mul", [f"{name}.cast", f"{name}.scale"], [name], f"{name}.mul"),
     )
-
-
-def _by_rule(name: str, values: Array, axis: int, bits: int) -> Weight:
-    others = tuple(i for i in range(values.ndim) if i != axis)
-    peak = np.abs(values).max(axis=others)
-    scale = (np.where(peak == 0, 1, peak) / (2 ** (bits - 1) - 1)).astype(np.float32)
-    return Weight(name, "", "linear", bits, (axis,), tuple(map(float, scale)))
 
 
 def _looked_up(graph: Any, tensor: Any, table: Array, indices: Array) -> tuple[Any, Any]:

@@ -73,8 +73,9 @@ def _precision(
     recipe: Recipe, weights: Sequence[Mapping[str, Any]], stored: Precision
 ) -> Precision:
     """What the numbers are, however many bits they are stored in."""
-    narrow = recipe.palettized or recipe.weight_bits < 8
-    if narrow and mostly_narrow((weight["data"] for weight in weights), recipe.weight_bits):
+    if recipe.palettized and mostly_narrow(
+        (weight["data"] for weight in weights), recipe.weight_bits
+    ):
         return recipe.weights
     return stored
 
@@ -88,16 +89,16 @@ def _plain(weights: Sequence[Mapping[str, Any]], compressed: set[str]) -> int:
 def _on_weights(plan: Plan, integers: int, plain: int, stored: Precision) -> Iterator[str]:
     recipe = plan.recipe
     planned = sum(weight.scheme == "linear" for weight in plan.weights)
-    if stored != recipe.weights:
+    if stored != recipe.weights and not (recipe.weights == "int4" and stored == "int8"):
         yield (
             f"{recipe.weights} weights were asked for, but most are {stored}: tensors of fewer than "
             "1,024 elements are not worth it, and only weights of linear operations are compressed."
         )
     if integers:
-        bits = " on the grid of 4 bits, which TF.js lacks," if recipe.weights == "int4" else ""
+        narrow = ", of which 4 would do," if recipe.weights == "int4" else ""
         yield (
-            f"{integers} weights are stored as 8-bit integers{bits} with the plan's scales, and expanded "
-            "to float32 in the browser."
+            f"{integers} weights are stored as integers of 8 bits{narrow} with the plan's scales, and "
+            "expanded to float32 in the browser."
         )
     if plain and recipe.weights == stored != "float32":
         yield f"{plain:,} numbers of other matrices and kernels stay float32."

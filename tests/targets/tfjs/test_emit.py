@@ -89,7 +89,7 @@ def test_the_emission_says_what_became_of_int8(tmp_path: Path) -> None:
     plan = make_plan(tiny, Request(named("int8")))
     emission = tfjs.emit(tiny, plan, None, Options(), tmp_path / "out")
     assert emission.precision == "int8 weights"
-    assert "2 weights are stored as 8-bit integers with the plan's scales" in emission.notes[0]
+    assert "2 weights are stored as integers of 8 bits with the plan's scales" in emission.notes[0]
     assert not tfjs.emit(tiny, Plan(named("fp32")), None, Options(), tmp_path / "plain").notes
 
 
