@@ -33,7 +33,10 @@ def chromium() -> Iterator[Browser]:
         found = shutil.which("chromium") or shutil.which("google-chrome")
         program = os.environ.get("CHROMIUM") or found or playwright.chromium.executable_path
         if not Path(program).exists():
-            pytest.skip("there is no Chromium: the web demo is not tested in a browser")
+            pytest.skip(
+                "there is no Chromium (playwright install chromium, or one of the system): the web demo "
+                "is not tested in a browser"
+            )
         browser = playwright.chromium.launch(executable_path=program, args=list(OPTIONS))
         try:
             yield browser

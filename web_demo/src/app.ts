@@ -10,6 +10,7 @@ import { type Opinion, ask } from "./comparison.js";
 import { type Answer, answer } from "./frame.js";
 import { goldenOf } from "./golden.js";
 import { type Loaded, load, zeros } from "./loading.js";
+import { addressOf } from "./pictures.js";
 import { type Choice, type Engine, choices, titleOf } from "./runtimes/index.js";
 
 export type Tab = "try" | "compare" | "test" | "benchmark";
@@ -154,7 +155,7 @@ export class App {
     });
   }
 
-  async #look(name: string, pixels: Pixels, url = drawn(pixels)): Promise<void> {
+  async #look(name: string, pixels: Pixels, url = addressOf(pixels)): Promise<void> {
     if (this.photo) URL.revokeObjectURL(this.photo.url);
     this.photo = { name, url, pixels };
     this.opinions = [];
@@ -266,14 +267,4 @@ export class App {
     this.#last = turn;
     return turn;
   }
-}
-
-/** A picture of pixels, as an address that an `<img>` shows. */
-export function drawn(pixels: Pixels): string {
-  const canvas = document.createElement("canvas");
-  canvas.width = pixels.width;
-  canvas.height = pixels.height;
-  const image = new ImageData(new Uint8ClampedArray(pixels.data), pixels.width, pixels.height);
-  canvas.getContext("2d")!.putImageData(image, 0, 0);
-  return canvas.toDataURL();
 }

@@ -25,25 +25,27 @@ export function page(app: App): TemplateResult {
         <p>${app.bundle?.manifest.model.description || "One network in every runtime of your browser."}</p>
       </div>
     </header>
-    ${runtimesView(app)}
-    <div class="tabs" role="tablist" aria-label="Views" @keydown=${(e: KeyboardEvent) => turn(app, e)}>
-      ${TABS.map(
-        ({ tab, title }) => html`<button
-          role="tab"
-          id="tab-${tab}"
-          aria-controls="panel"
-          aria-selected=${app.tab === tab}
-          tabindex=${app.tab === tab ? 0 : -1}
-          @click=${() => app.show(tab)}
-        >
-          ${title}
-        </button>`,
-      )}
-    </div>
-    <p class="status" role="status" aria-live="polite" id="status">${app.busy}</p>
-    ${app.problem ? html`<p class="problem" role="alert" id="problem">${app.problem}</p>` : nothing}
-    <main role="tabpanel" id="panel" aria-labelledby="tab-${app.tab}" aria-busy=${app.busy !== ""}>
-      ${TABS.find(({ tab }) => tab === app.tab)!.view(app)}
+    <main>
+      ${runtimesView(app)}
+      <div class="tabs" role="tablist" aria-label="Views" @keydown=${(e: KeyboardEvent) => turn(app, e)}>
+        ${TABS.map(
+          ({ tab, title }) => html`<button
+            role="tab"
+            id="tab-${tab}"
+            aria-controls="panel"
+            aria-selected=${app.tab === tab}
+            tabindex=${app.tab === tab ? 0 : -1}
+            @click=${() => app.show(tab)}
+          >
+            ${title}
+          </button>`,
+        )}
+      </div>
+      <p class="status" role="status" aria-live="polite" id="status">${app.busy}</p>
+      ${app.problem ? html`<p class="problem" role="alert" id="problem">${app.problem}</p>` : nothing}
+      <div role="tabpanel" id="panel" aria-labelledby="tab-${app.tab}" aria-busy=${app.busy !== ""}>
+        ${TABS.find(({ tab }) => tab === app.tab)!.view(app)}
+      </div>
     </main>
     ${bundleView(app)}
   `;

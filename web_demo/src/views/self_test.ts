@@ -2,7 +2,8 @@
 
 import { type TemplateResult, html, nothing } from "lit-html";
 import type { CaseResult } from "@mlc/bindings/golden.js";
-import { type App, drawn } from "../app.js";
+import type { App } from "../app.js";
+import { addressOf } from "../pictures.js";
 import { spoken } from "./figures.js";
 
 export function selfTestView(app: App): TemplateResult {
@@ -38,7 +39,7 @@ function row(app: App, result: CaseResult): TemplateResult {
   const picture = app.golden?.cases.find(({ name }) => name === result.name)?.picture;
   const worst = result.outputs.reduce((a, b) => (b.error / b.tolerance > a.error / a.tolerance ? b : a));
   return html`<li data-passed=${result.passed}>
-    ${picture ? html`<img class="thumbnail" src=${drawn(picture)} alt="" />` : nothing}
+    ${picture ? html`<img class="thumbnail" src=${addressOf(picture)} alt="" />` : nothing}
     <span class="grow">
       <strong>${result.name}</strong>
       ${result.expected === null

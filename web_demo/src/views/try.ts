@@ -1,8 +1,8 @@
 /** A picture or the camera, the banner, all labels with bars, and what it cost. */
 
 import { type TemplateResult, html, nothing } from "lit-html";
-import { type App, drawn } from "../app.js";
-import type { Pixels } from "@mlc/bindings/preprocessing.js";
+import type { App } from "../app.js";
+import { addressOf } from "../pictures.js";
 import { banner } from "./banner.js";
 import { megabytes, milliseconds, percent, spoken } from "./figures.js";
 
@@ -67,15 +67,6 @@ function cost(app: App): TemplateResult | typeof nothing {
     <dl class="figures">
       ${rows.map(([name, value, id]) => html`<dt>${name}</dt><dd id=${id ?? nothing}>${value}</dd>`)}
     </dl>`;
-}
-
-/** Addresses of example pictures: drawn once, not at every change. */
-const addresses = new WeakMap<Pixels, string>();
-
-function addressOf(pixels: Pixels): string {
-  const known = addresses.get(pixels) ?? drawn(pixels);
-  addresses.set(pixels, known);
-  return known;
 }
 
 function examples(app: App): TemplateResult | typeof nothing {
