@@ -81,12 +81,18 @@ def serve(bundle: Path, page: Path | None = None) -> Iterator[Served]:
         stop()
 
 
+@contextmanager
+def visitor(browser: Browser) -> Iterator[Page]:
+    """A page of a profile of its own. It waits long: a busy machine runs WebGPU on its processor."""
+    with browser.new_context() as context:
+        context.set_default_timeout(240_000)
+        yield context.new_page()
+
+
 @pytest.fixture
 def page(browser: Browser, bundle: Path) -> Iterator[Page]:
     """The page with the bundle, ready to answer."""
-    with serve(bundle) as served, browser.new_context() as context:
-        opened = context.new_page()
-        opened.set_default_timeout(60_000)
+    with serve(bundle) as served, visitor(browser) as opened:
         opened.goto(served.url)
         opened.wait_for_selector("#labels")
         yield opened

@@ -11,7 +11,7 @@ from mlc.channel import keys
 from mlc.channel.publish import Signing, publish
 from tests.command import mlc
 from tests.web_demo.bundles import name_version, spoil_weights
-from tests.web_demo.conftest import serve
+from tests.web_demo.conftest import serve, visitor
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -26,20 +26,17 @@ def test_an_update_runs_only_after_its_golden_cases(
     public = keys.generate(key)
     done = mlc("demo", bundle, "-o", site, "--channel", "models", "--public-key", public)
     assert done.code == 0, done.err
-    with serve(site / "bundle", site) as served, browser.new_context() as context:
+    with serve(site / "bundle", site) as served, visitor(browser) as page:
 
         def visit() -> str:
             """What the page says of its model and of updates."""
-            page = context.new_page()
             page.goto(served.url)
             page.wait_for_selector("#labels")
             news = page.wait_for_selector("#news")
             assert news
             page.wait_for_selector("#labels")
             model = page.inner_text("footer .hint").split(" · ")[0]
-            said = f"{model}: {news.inner_text()}"
-            page.close()
-            return said
+            return f"{model}: {news.inner_text()}"
 
         assert visit().startswith("cnn 1.0.0: no update: network")
         name_version(copied, "2.0")

@@ -13,7 +13,7 @@ import pytest
 import mlc
 from mlc.convert.preprocessing import Preprocessing
 from tests.web_demo.bundles import spoil_weights
-from tests.web_demo.conftest import LABELS, serve
+from tests.web_demo.conftest import LABELS, serve, visitor
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -141,8 +141,7 @@ def test_a_benchmark_is_measured_and_copied(page: Page) -> None:
 
 
 def test_it_works_without_its_server_after_the_first_load(browser: Browser, bundle: Path) -> None:
-    with serve(bundle) as served, browser.new_context() as context:
-        page = context.new_page()
+    with serve(bundle) as served, visitor(browser) as page:
         page.goto(served.url)
         page.wait_for_selector("#labels")
         answer = page.inner_text("#labels")
@@ -161,7 +160,7 @@ def test_an_artifact_that_is_not_the_manifests_is_refused(browser: Browser, copi
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
-    with serve(copied) as served, browser.new_page() as page:
+    with serve(copied) as served, visitor(browser) as page:
         page.goto(served.url)
         page.wait_for_selector("#problem")
         assert "SHA-256 differs" in page.inner_text("#problem")
@@ -172,7 +171,7 @@ def test_a_network_that_answers_otherwise_fails_its_golden_cases(
     browser: Browser, copied: Path
 ) -> None:
     spoil_weights(copied)
-    with serve(copied) as served, browser.new_page() as page:
+    with serve(copied) as served, visitor(browser) as page:
         page.goto(served.url)
         page.wait_for_selector("#labels")
         page.get_by_role("tab", name="Self-test").click()
