@@ -8,10 +8,10 @@ from typing import Any
 
 from mlc.convert.graph import Body, Program
 from mlc.convert.network import Network
-from mlc.optimize.passes.linear import linears
+from mlc.optimize.passes.linear import Linear, linears
 from mlc.optimize.training.scores import ending, scores
 
-__all__ = ["Hints", "hints"]
+__all__ = ["Hints", "computed", "hints"]
 
 _LEAST_SQUARE = 1e-8
 
@@ -56,17 +56,14 @@ def hints(student: Network, teacher: Network) -> Hints | None:
     told |= {ending(own, spec.name).name for spec in student.outputs}
     names = tuple(
         name
-        for name in _computed(own)
+        for name in (computed(own, op) for op in linears(own))
         if name in others.nodes and own.shape(name) == others.shape(name) and name not in told
     )
     return Hints(names, teacher.graph) if names else None
 
 
-def _computed(body: Body) -> list[str]:
-    """Outputs of linear ops, with their biases."""
-    found = []
-    for op in linears(body):
-        reader = body.only_reader(op.node.name)
-        biased = reader is not None and reader.op == "BiasAdd"
-        found.append(reader.name if biased else op.node.name)
-    return found
+def computed(body: Body, op: Linear) -> str:
+    """The node that holds what a linear op computes, with its bias."""
+    reader = body.only_reader(op.node.name)
+    name: str = reader.name if reader is not None and reader.op == "BiasAdd" else op.node.name
+    return name

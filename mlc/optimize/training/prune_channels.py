@@ -16,13 +16,14 @@ from mlc.errors import UsageError
 from mlc.optimize.training.channels import Channels, Group, kept, trace
 from mlc.optimize.training.examples import Examples
 from mlc.optimize.training.reconstruct import Reader, most_telling, readers, reconstruct
+from mlc.optimize.training.refit import refit
 from mlc.optimize.training.student import Keep, Student
 
 __all__ = ["PruneChannels", "remove"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_SAMPLES = 200  # to fit what is left to what was
+_SAMPLES = 128  # to fit what is left to what was
 _MULTIPLE = 8  # kernels of all runtimes work on so many channels at a time
 
 
@@ -53,9 +54,10 @@ class PruneChannels:
         return 0.1
 
     def begin(self, network: Network, examples: Examples) -> Student:
-        """Remove, and let the others tell what the removed ones told; no training yet."""
+        """Remove, and fit what is left to what was, layer by layer; no training yet."""
         batch = batch_size(network)
         smaller, notes = remove(network, self.share, examples.feeds(_SAMPLES, batch))
+        smaller = refit(smaller, network, examples.feeds(_SAMPLES, batch))
         return Student(smaller, Keep().parameters(Program.of(smaller).main), notes=notes)
 
 

@@ -12,29 +12,33 @@ from mlc.optimize.optimize import simplify
 from mlc.optimize.passes.linear import linears
 from mlc.optimize.training.hints import hints
 from mlc.optimize.training.prune_channels import remove
+from mlc.optimize.training.refit import refit
 from mlc.optimize.training.thaw import Thawed, freeze
-from tests.optimize.passes.graphs import traced
-from tests.optimize.training.test_channels import residual
+from tests.optimize.passes.graphs import SHAPE, constant, traced
+from tests.optimize.training.test_channels import conv, residual
 
 
-def distances(student: Network, teacher: Network) -> Any:
+def digit_like() -> Any:
+    return np.random.default_rng(0).uniform(0, 16, (5, 8, 8, 1)).astype(np.float32)
+
+
+def distances(student: Network, teacher: Network, x: Any) -> Any:
     import tensorflow as tf
 
     thawed = Thawed(student, {}, [f"{student.outputs[0].name}:0"])
-    pixels = np.random.default_rng(0).uniform(0, 16, (5, 8, 8, 1)).astype(np.float32)
     step = tf.function(lambda x: thawed.taught([x], hints(student, teacher))[1], autograph=False)
-    return np.asarray(step(tf.constant(pixels)))
+    return np.asarray(step(tf.constant(x)))
 
 
 def test_a_network_is_no_distance_from_itself(digits: Network) -> None:
-    np.testing.assert_array_equal(distances(digits, digits), np.zeros(5))
+    np.testing.assert_array_equal(distances(digits, digits, digit_like()), np.zeros(5))
 
 
 def test_what_changes_inside_is_seen_for_each_sample(digits: Network) -> None:
     body = Program.of(digits).main
     kernel = linears(body)[0].kernel
     other = freeze(digits, {kernel: body.constant_value(kernel) * np.float32(1.5)})
-    assert (distances(other, digits) > 0.01).all()
+    assert (distances(other, digits, digit_like()) > 0.01).all()
 
 
 def test_layers_that_lost_channels_are_told_nothing(digits: Network) -> None:
@@ -49,3 +53,31 @@ def test_layers_that_lost_channels_are_told_nothing(digits: Network) -> None:
     for name in everything.names:
         assert (body.shape(name) == others.shape(name)) == (name in told.names)
     assert hints(remove(digits, 0.5)[0], digits) is None, "a chain of which every link is thinner"
+
+
+def stacked(x: Any) -> Any:
+    """A stream of 16 channels, and five blocks inside of which channels can go."""
+    import tensorflow as tf
+
+    stream = conv(x, constant(1, 1, 4, 16))
+    for _ in range(5):
+        inside = tf.nn.relu(conv(stream, constant(1, 1, 16, 32, low=-0.5, high=0.5)))
+        added = conv(inside, constant(1, 1, 32, 16, low=-0.5, high=0.5))
+        added = tf.nn.bias_add(added, np.zeros(16, "f"))
+        stream = tf.nn.relu(stream + added)
+    return conv(stream, constant(1, 1, 16, 3))
+
+
+def test_refitting_brings_every_layer_nearer_to_the_teacher() -> None:
+    network = simplify(traced(stacked))[0]
+    rng = np.random.default_rng(5)
+    samples = [{"x": rng.normal(size=SHAPE).astype(np.float32)} for _ in range(16)]
+    smaller = remove(network, 0.75, samples)[0]
+    fitted = refit(smaller, network, samples)
+    fresh = [rng.normal(size=SHAPE).astype(np.float32)[0] for _ in range(5)]
+    before = distances(smaller, network, np.stack(fresh))
+    after = distances(fitted, network, np.stack(fresh))
+    assert after.mean() < 0.9 * before.mean(), (before, after)
+    assert refit(network, network, samples).outputs == network.outputs
+    same = distances(refit(network, network, samples), network, np.stack(fresh))
+    np.testing.assert_allclose(same, 0, atol=1e-8)
