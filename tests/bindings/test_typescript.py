@@ -73,7 +73,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 def test_tfjs_passes_the_golden_cases_of_a_build(compiled: Path, tmp_path: Path) -> None:
     source, dist = networks.save("cnn", tmp_path / "cnn.keras"), tmp_path / "dist"
-    done = mlc("build", source, "-t", "tfjs", "--color", "bgr", "--resize", "letterbox", "-o", dist)
+    how = ["--color", "bgr", "--resize", "letterbox", "--recipe", "int8-weights"]
+    done = mlc("build", source, "-t", "tfjs", *how, "-o", dist)
     assert done.code == 0, done.err
     exam.decode_golden(dist)
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(dist))) as server:

@@ -10,6 +10,7 @@ export interface Tfjs<T extends TfTensor, Source = string> {
 }
 
 interface GraphModel<T> {
+  readonly weights: Record<string, unknown>;
   execute(inputs: Record<string, T>, outputs: string[]): T | T[];
   executeAsync(inputs: Record<string, T>, outputs: string[]): Promise<T | T[]>;
   dispose(): void;
@@ -28,17 +29,32 @@ export async function loadTfjs<T extends TfTensor, Source = string>(
   about: Description,
 ): Promise<Runtime> {
   const model = await tf.loadGraphModel(source);
+  const scaled = scaledWeights(model);
   return {
     target: "tfjs",
     name: `TF.js ${tf.getBackend()}`,
-    run: (inputs) => run(tf, model, about, inputs),
-    close: () => model.dispose(),
+    run: (inputs) => run(tf, model, scaled, about, inputs),
+    close: () => {
+      for (const weight of Object.values(scaled)) weight.dispose();
+      model.dispose();
+    },
   };
+}
+
+/** Integers are stored beside their scales, and the graph multiplies them in every run: once is enough. */
+function scaledWeights<T>(model: GraphModel<T>): Record<string, T> {
+  const names = Object.keys(model.weights)
+    .filter((name) => name.endsWith("/mlc_scales"))
+    .map((name) => name.replace(/scales$/, "scaled"));
+  if (names.length === 0) return {};
+  const products = [model.execute({}, names)].flat() as T[];
+  return Object.fromEntries(names.map((name, i) => [name, products[i]!]));
 }
 
 async function run<T extends TfTensor, Source>(
   tf: Tfjs<T, Source>,
   model: GraphModel<T>,
+  scaled: Record<string, T>,
   about: Description,
   inputs: Tensors,
 ): Promise<Tensors> {
@@ -51,7 +67,7 @@ async function run<T extends TfTensor, Source>(
       const held = dtype === "bool" ? "bool" : dtype.startsWith("float") ? "float32" : "int32";
       feeds[name] = tf.tensor(held === "float32" ? data : Int32Array.from(data), [...shape], held);
     }
-    results.push(...(await execute(model, feeds, names)));
+    results.push(...(await execute(model, { ...feeds, ...scaled }, names)));
     const rows = results.map(async (tensor, i) => {
       return [names[i]!, { data: Float32Array.from(await tensor.data()), shape: tensor.shape }] as const;
     });

@@ -64,10 +64,11 @@ async function send(header, payloads = []) {
 
 // --- the model ---
 
+// The model, and the weights that it would otherwise scale anew in every run.
 async function load(json, backend) {
   if (!await tf.setBackend(backend)) throw new Error(`The backend ${backend} does not start.`);
   await tf.ready();
-  return loadGraphModel({
+  const model = await loadGraphModel({
     load: () => tf.io.getModelArtifactsForJSON(json, async (manifest) => {
       const files = manifest.flatMap((group) => group.paths);
       const folder = path.dirname(modelPath);
@@ -76,6 +77,16 @@ async function load(json, backend) {
       return [manifest.flatMap((group) => group.weights), data.buffer];
     }),
   });
+  return {model, scaled: scaledWeights(model)};
+}
+
+// mlc stores integers and their scales, and the graph multiplies them: once is enough.
+function scaledWeights(model) {
+  const names = Object.keys(model.weights)
+    .filter((name) => name.endsWith('/mlc_scales'))
+    .map((name) => name.replace(/scales$/, 'scaled'));
+  const products = names.length ? [model.execute({}, names)].flat() : [];
+  return Object.fromEntries(names.map((name, i) => [name, products[i]]));
 }
 
 // Ops that have a kernel of the same name on the cpu backend, and none on wasm.
@@ -97,7 +108,7 @@ async function execute(model, feeds, fetches) {
   }
 }
 
-async function run(model, {header, payload}) {
+async function run({model, scaled}, {header, payload}) {
   const feeds = {};
   const results = [];
   let offset = 0;
@@ -108,7 +119,7 @@ async function run(model, {header, payload}) {
       feeds[name] = tf.tensor(new VIEWS[dtype](raw.buffer), shape, dtype);
       offset += bytes;
     }
-    results.push(...[await execute(model, feeds, header.fetches)].flat());
+    results.push(...[await execute(model, {...feeds, ...scaled}, header.fetches)].flat());
     const tensors = [];
     const payloads = [];
     for (const [i, tensor] of results.entries()) {
@@ -134,7 +145,8 @@ async function converse() {
   let model = null;
 
   async function use(name, why) {
-    model?.dispose();
+    model?.model.dispose();
+    tf.dispose(model?.scaled ?? []);
     model = await load(json, name);
     [backend, reason] = [name, why];
   }
