@@ -1,6 +1,6 @@
 """Keras layers and their options, one by one: convert to Core ML, evaluate, compare with TensorFlow.
 
-    python bench/coreml_sweep.py [--half] [words in the names of cases ...]
+    python bench/coreml_sweep.py [--half] [--output FILE.md] [words in the names of cases ...]
 
 Every case becomes a package by mlc's own route. float32 packages are evaluated in the mode `float32` and
 must agree to 2e-5 of the output's range; with --half float16 packages are evaluated as declared and must
@@ -10,11 +10,10 @@ listed with the converter's reason, because the evaluator is only asked about wh
 
 from __future__ import annotations
 
+import argparse
 import collections
 import os
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -419,30 +418,61 @@ def try_case(name: str, half: bool, folder: Path) -> tuple[str, str, set[str]]:
 
 def main() -> int:
     """Run the cases whose names contain all the words given."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("words", nargs="*", help="in the names of cases")
+    parser.add_argument("--half", action="store_true", help="float16, as declared")
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
     for fill in (
         convolutions, pooling, shapes, activations, normalizations, dense_and_text, recurrent,
         attention, operations,
     ):  # fmt: skip
         fill()
-    words = [word for word in sys.argv[1:] if word != "--half"]
-    half = "--half" in sys.argv
-    verdicts: collections.Counter[str] = collections.Counter()
+    chosen = [name for name in CASES if all(word in name for word in options.words)]
+    verdicts: dict[str, tuple[str, str]] = {}
     kinds: set[str] = set()
-    started = time.monotonic()
-    for name in CASES:
-        if not all(word in name for word in words):
-            continue
+    for name in chosen:
         with tempfile.TemporaryDirectory() as folder:
-            verdict, reason, used = try_case(name, half, Path(folder))
-        verdicts[verdict] += 1
+            verdict, reason, used = try_case(name, options.half, Path(folder))
+        verdicts[name] = (verdict, " ".join(reason.split())[:200])
         kinds |= used
         if verdict != "same":
-            print(f"{verdict:14} {name:34} {' '.join(reason.split())[:150]}", flush=True)
-    print(
-        f"\n{sum(verdicts.values())} cases in {time.monotonic() - started:.0f} s: {dict(verdicts)}"
-    )
-    print(f"{len(kinds)} op kinds: {' '.join(sorted(kinds))}")
-    return 0 if not {"refused", "differs"} & set(verdicts) else 1
+            print(f"{verdict:14} {name:34} {verdicts[name][1]}", flush=True)
+    text = "\n".join(page(verdicts, kinds, options.half)) + "\n"
+    print(text)
+    if options.output:
+        options.output.write_text(text, encoding="utf-8")
+    return 0 if not {"refused", "differs"} & {v for v, _ in verdicts.values()} else 1
+
+
+def page(verdicts: dict[str, tuple[str, str]], kinds: set[str], half: bool) -> list[str]:
+    """The totals, and every case that is not the same as TensorFlow's."""
+    from mlc.store import tools
+
+    counts = collections.Counter(verdict for verdict, _ in verdicts.values())
+    mode, limit = ("float16, as declared", "3e-2") if half else ("float32", "2e-5")
+    others = [(name, *found) for name, found in verdicts.items() if found[0] != "same"]
+    known = tools()
+    return [
+        "# Keras layers and their options in Core ML, evaluated",
+        "",
+        f"Made by `python bench/coreml_sweep.py{' --half' if half else ''} --output FILE`; {mode}, keras "
+        f"{known['keras']}, tensorflow {known['tensorflow']}, coremltools {known['coremltools']}, "
+        f"onnxruntime {known['onnxruntime']}.",
+        "",
+        f"{len(verdicts)} cases: {counts['same']} agree with TensorFlow to {limit} of the output's range,"
+        f" {counts['differs']} differ, {counts['refused']} convert and are refused by the evaluator, "
+        f"{counts['not converted']} do not convert, {counts['not a network']} are refused by Keras or "
+        "when read.",
+        "",
+        "| case | verdict | reason |",
+        "|---|---|---|",
+        *(f"| {name} | {verdict} | {reason} |" for name, verdict, reason in others),
+        "",
+        f"{len(kinds)} op kinds: {', '.join(sorted(kinds))}.",
+        "",
+        f"Cases: {', '.join(verdicts)}.",
+    ]
 
 
 if __name__ == "__main__":
