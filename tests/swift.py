@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["check_types", "emit_module", "emit_stubs", "swift"]
+__all__ = ["build", "check_types", "emit_module", "emit_stubs", "swift"]
 
 ROOT = Path(__file__).parents[1]
 TOOLCHAIN = ROOT / "toolchains" / "swift.sh"
@@ -47,7 +47,27 @@ def emit_module(name: str, sources: Iterable[Path], folder: Path, *modules: Path
 
 
 def emit_stubs(folder: Path, names: Iterable[str] | None = None) -> None:
-    """The stubs of these frameworks, or of all, as modules in `folder`; what others import first."""
+    """The stubs of these frameworks, or of all, as modules in `folder`."""
+    for name, stub in _stubs(names):
+        emit_module(name, [stub], folder)
+
+
+def build(main: Path, package: Path, names: Iterable[str], folder: Path) -> Path:
+    """A program of `main.swift` and MLCBindings, with the stubs of these frameworks in their place."""
+    modules = {name: [stub] for name, stub in _stubs(names)}
+    modules["MLCBindings"] = sorted((package / "Sources").rglob("*.swift"))
+    for name, sources in modules.items():
+        result = ("-emit-module-path", folder / f"{name}.swiftmodule", "-o", folder / f"{name}.o")
+        options = ("-wmo", "-c", "-emit-module", "-module-name", name, "-I", folder)
+        swift("swiftc", *options, *_STRICT, *result, *sources)
+    objects = [folder / f"{name}.o" for name in modules]
+    program = folder / main.parent.name
+    swift("swiftc", "-swift-version", "6", "-I", folder, main, *objects, "-o", program)
+    return program
+
+
+def _stubs(names: Iterable[str] | None) -> list[tuple[str, Path]]:
+    """With those that they need, which come first."""
     stubs = {stub.stem: stub for stub in STUBS.glob("*.swift")}
     imports = {
         name: set(re.findall(r"^(?:@_exported )?import (\w+)", stub.read_text(), re.M)) & set(stubs)
@@ -56,6 +76,4 @@ def emit_stubs(folder: Path, names: Iterable[str] | None = None) -> None:
     needed = set(stubs if names is None else names)
     while more := set().union(*(imports[name] for name in needed)) - needed:
         needed |= more
-    for name in TopologicalSorter(imports).static_order():
-        if name in needed:
-            emit_module(name, [stubs[name]], folder)
+    return [(n, stubs[n]) for n in TopologicalSorter(imports).static_order() if n in needed]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from mlc.bindings.generate import LANGUAGES, generate
 from mlc.bundle.manifest import read_manifest
 from tests.bindings import exam
-from tests.swift import swift
+from tests.swift import build, swift
 
 pytestmark = pytest.mark.apps
 
@@ -48,6 +49,20 @@ def test_scores_and_golden_cases_are_judged_right(sat: Path) -> None:
 
 def test_camera_frames_are_converted(sat: Path) -> None:
     exam.mark_yuv(sat)
+
+
+def test_golden_cases_pass_through_core_ml_and_vision_as_stand_ins_have_them(
+    generated: Path, tmp_path: Path
+) -> None:
+    """The glue is run: pictures into pixel buffers, classes into scores. The frameworks are stand-ins."""
+    main = HERE.parent / "swift_glue" / "main.swift"
+    program = build(main, generated / "swift", ["CoreGraphics", "ImageIO", "Vision"], tmp_path)
+    results = json.loads(swift(program, generated / "dist"))
+    assert results.pop("frames") == [True, True]
+    assert len(results) == 16
+    for name, passed in results.items():
+        # A package that takes the tensor has no colours to swap.
+        assert passed == ["picture" not in name or "swapped" not in name] * 3, name
 
 
 def test_it_is_formatted(generated: Path) -> None:

@@ -259,3 +259,15 @@ def test_the_scheme_builds_the_target(project: dict[str, Any]) -> None:
     assert {r.attrib["BlueprintIdentifier"] for r in references} == set(
         of_kind(project, "PBXNativeTarget")
     )
+
+
+@pytest.mark.apps
+def test_xcode_builds_it(classifier: Path, tmp_path: Path) -> None:
+    """As the workflow does on GitHub."""
+    if not shutil.which("xcodebuild"):
+        pytest.skip("no xcodebuild: the iOS app is type-checked here, not built")
+    command = ["xcodebuild", "build", "-project", "NotHotdog.xcodeproj", "-scheme", "NotHotdog"]
+    command += ["-destination", "generic/platform=iOS Simulator", "CODE_SIGNING_ALLOWED=NO"]
+    command += ["-derivedDataPath", str(tmp_path)]
+    done = subprocess.run(command, cwd=classifier, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-4000:]
