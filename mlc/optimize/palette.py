@@ -10,14 +10,14 @@ import numpy as np
 from mlc.optimize.exact import exact
 from mlc.optimize.recipe import Palette
 
-__all__ = ["few_values", "nearest", "palette"]
+__all__ = ["PRUNED", "few_values", "nearest", "palette"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _ROUNDS = 200  # of Lloyd's algorithm: in one dimension it has long stopped by then
 _BINS = (32, 128, 512)  # of the histograms that starting points are taken from
 _SHARES = np.linspace(0.2, 1, 33)  # of the range, that evenly spaced values are tried over
-_PRUNED = 0.5
+PRUNED = 0.5  # a share of zeros that is no accident: they stay
 
 
 def palette(values: Array, bits: int, form: Palette) -> tuple[Array, Array]:
@@ -27,7 +27,7 @@ def palette(values: Array, bits: int, form: Palette) -> tuple[Array, Array]:
     Entries that nothing needs repeat the last one.
     """
     size = 2**bits
-    table = few_values(values, size, form, with_zero=bool(np.mean(values == 0) >= _PRUNED))
+    table = few_values(values, size, form, with_zero=bool(np.mean(values == 0) >= PRUNED))
     table = np.pad(table, (0, size - table.size), mode="edge")
     return table, nearest(table, values)
 

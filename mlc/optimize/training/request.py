@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from mlc.errors import UsageError
+from mlc.optimize.palette import PRUNED
 from mlc.optimize.ranges import Estimator
 from mlc.optimize.recipe import Recipe
 from mlc.optimize.training.cluster import Cluster
@@ -56,14 +57,21 @@ class Training:
         """What is done one after another: what comes later keeps what came before.
 
         Rounding is learned last, with zeros and clusters as they are. Raises `UsageError` where the
-        recipe gives `--qat` nothing to round to, or takes apart what `--cluster` makes equal.
+        recipe gives `--qat` nothing to round to, or undoes what `--prune` or `--cluster` does.
         """
         found: list[Phase] = []
         zeros = self.prune is not None
         if self.prune_channels:
             found.append(PruneChannels(self.prune_channels))
         if self.prune is not None:
-            found.append(Prune(read_sparsity(str(self.prune))))
+            sparsity = read_sparsity(str(self.prune))
+            few = self.cluster and self.cluster <= 2**recipe.weight_bits
+            if recipe.palettized and sparsity.share < PRUNED and not few:
+                raise UsageError(
+                    f"With {recipe.name}, zeros stay zeros only where they are half of a weight or more.",
+                    f"Prune at least {PRUNED}, or add --cluster {2**recipe.weight_bits}.",
+                )
+            found.append(Prune(sparsity))
         if self.cluster:
             if recipe.weights.startswith("int") and recipe.per_channel:
                 raise UsageError(

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlc.convert.graph import Body
 from mlc.optimize.decide import FIXED
+from mlc.optimize.exact import exact
 from mlc.optimize.plan import Activation, Plan, Weight
 from mlc.optimize.training.thaw import Parameter
 
@@ -124,7 +125,7 @@ def with_scales(plan: Plan, names: Mapping[str, str], values: Mapping[str, Array
     def found(row: Activation) -> Activation:
         if row.name not in names:
             return row
-        scale = float(values[names[row.name]])
+        scale = float(exact(values[names[row.name]]))
         low, high = (scale * end for end in _integers(row))
         return replace(row, scale=scale, low=low, high=high)
 

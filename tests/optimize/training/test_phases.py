@@ -154,6 +154,10 @@ def test_phases_come_in_an_order_that_keeps_what_was_done() -> None:
             Training(qat=True).phases(named(recipe), "min-max", 200)
     with pytest.raises(UsageError, match="would become more"):
         Training(cluster=16).phases(named("int8"), "min-max", 200)
+    with pytest.raises(UsageError, match="half of a weight"):
+        Training(prune=0.3).phases(named("w4-palette"), "min-max", 200)
+    for keeps in (Training(prune=0.5), Training(prune=0.3, cluster=16)):
+        assert keeps.phases(named("w4-palette"), "min-max", 200)
     for wrong in ({"prune": 1.5}, {"cluster": 1}, {"epochs": -1}):
         with pytest.raises(UsageError):
             Training.of(wrong)
