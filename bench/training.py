@@ -80,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", choices=TABLES)
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--train-samples", type=int, default=10_000)
     parser.add_argument("--only", default="", help="part of a variant's name")
     parser.add_argument(
         "--output", type=Path, help="the file whose section of that title is renewed"
@@ -92,7 +93,8 @@ def main() -> None:
         source, data = subject(options.table, folder)
         reports = {}
         for name, settings in chosen.items():
-            settings = {"epochs": options.epochs, "targets": "tflite", **data, **settings}
+            common = {"epochs": options.epochs, "train_samples": options.train_samples}
+            settings = {"targets": "tflite", **common, **data, **settings}
             reports[name] = mlc.build(source, folder / name, **settings)
             print(row(name, reports[name], ""), flush=True)
         speeds = timed(reports)
@@ -102,9 +104,10 @@ def main() -> None:
     if accuracy:
         told = share(accuracy.original, accuracy.original_interval)
         lines.insert(0, f"| original | {told} | | | | | |")
+    called = f"{options.table} --epochs {options.epochs} --train-samples {options.train_samples}"
     section = (
-        f"## {title}\n\n`python bench/training.py {options.table} --epochs {options.epochs}`: TFLite on "
-        f"this host, compared on {report.data}.\n\n" + "\n".join([*HEAD, *lines]) + "\n"
+        f"## {title}\n\n`python bench/training.py {called}`: TFLite on this host, compared on "
+        f"{report.data}.\n\n" + "\n".join([*HEAD, *lines]) + "\n"
     )
     print(section)
     if options.output:
