@@ -7,17 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from mlc.convert.graph import Program
 from mlc.convert.network import Network
 from mlc.errors import DataError
+from mlc.optimize.passes.adapt_rounding import adaptable, windows
+from mlc.optimize.plan import Plan
 from mlc.optimize.ranges import Estimator, Histogram
 
-__all__ = ["Samples", "calibrate", "channel_means"]
+__all__ = ["Samples", "calibrate", "channel_means", "second_moments"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # Yields the network's input tensors, one batch at a time; every call starts again from the first.
 Samples = Callable[[], Iterable[Mapping[str, Array]]]
 
 _BINS = 2048
+_POSITIONS = 64  # of a tensor and a sample that count for its moments
 _LOOKED_AT = 16_384  # values of a tensor and a sample that its histogram counts, evenly spread
 
 
@@ -73,6 +77,35 @@ def channel_means(network: Network, tensors: Sequence[str], samples: Samples) ->
         name: np.mean(rows, axis=0, dtype=np.float64)
         for name, rows in zip(tensors, zip(*found, strict=True), strict=True)
     }
+
+
+def second_moments(network: Network, plan: Plan, samples: Samples) -> dict[str, Array]:
+    """E[x·xᵀ] of what each op multiplies its weights with, over all samples, for `adapt_rounding`.
+
+    By the name of the weights: (groups, inputs, inputs) float32. Of a sample at most 64 positions count,
+    evenly spread. Raises `DataError` where there is no sample.
+    """
+    import tensorflow as tf
+
+    body = Program.of(network).main
+    ops = adaptable(body, plan)
+
+    def moment(i: int, tensor: Any) -> Any:
+        rows = windows(body, ops[i], tensor)
+        rows = rows[:, :: tf.maximum(tf.shape(rows)[1] // _POSITIONS, 1)]
+        count = tf.cast(tf.shape(rows)[1], tf.float32)
+        return tf.matmul(rows, rows, transpose_a=True) / count
+
+    measure = _reduced(network, [op.data for op in ops], moment)
+    sums: list[Array] = []
+    count = 0
+    for feeds in samples():
+        found = measure(feeds)
+        sums = [total + one for total, one in zip(sums, found, strict=True)] if sums else found
+        count += 1
+    if not count:
+        raise _no_samples()
+    return {op.kernel: total / count for op, total in zip(ops, sums, strict=True)}
 
 
 def _no_samples() -> DataError:

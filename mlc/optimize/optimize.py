@@ -16,7 +16,7 @@ from mlc.optimize.passes import PIPELINE
 from mlc.optimize.plan import Plan
 from mlc.optimize.ranges import Estimator
 from mlc.optimize.recipe import Recipe
-from mlc.optimize.tune import Outputs, corrected, equalized, few, outputs, signal_to_noise
+from mlc.optimize.tune import Outputs, adapted, corrected, equalized, few, outputs, signal_to_noise
 
 __all__ = ["Optimized", "Request", "Step", "make_plan", "optimize", "simplify"]
 
@@ -46,7 +46,7 @@ class Request:
 
     `samples` calibrate; without them no activation becomes an integer. `explain_on` are run after every
     pass. `plan` repeats the decisions of an earlier build. `clustered` weights have few different values:
-    no channel is scaled, which would make them many.
+    no channel is scaled and no weight rounded by itself, which would make them many.
     """
 
     recipe: Recipe
@@ -125,7 +125,7 @@ def check_plan(plan: Plan, network: Network) -> None:
 
 def _tune(network: Network, plan: Plan, request: Request) -> tuple[Network, Plan, tuple[Step, ...]]:
     """Try the passes that may help this plan; a plan that is repeated says which ones did."""
-    if request.samples is None or not plan.weights:
+    if request.samples is None or all(w.scheme == "float" for w in plan.weights):
         if plan.passes:
             raise UsageError(
                 f"The plan was made for a network after {' and '.join(plan.passes)}, which need data.",
@@ -138,6 +138,8 @@ def _tune(network: Network, plan: Plan, request: Request) -> tuple[Network, Plan
     original = outputs(network, samples())
 
     def keep(name: str, tried: Network, tried_plan: Plan) -> bool:
+        if tried.graph == network.graph:
+            return False
         now = signal_to_noise(network, plan, original, samples)
         then = signal_to_noise(tried, tried_plan, original, samples)
         helps = name in plan.passes if request.plan else then > now + _WORTHWHILE
@@ -156,10 +158,14 @@ def _tune(network: Network, plan: Plan, request: Request) -> tuple[Network, Plan
             if keep("equalize", tried, again):
                 network = tried
                 plan = request.plan or make_plan(network, request)
-    if any(w.scheme == "linear" and w.bits < 8 for w in plan.weights):
-        tried = corrected(network, plan, samples)
-        if keep("correct_bias", tried, plan):
+    coarse = any(w.scheme != "float" and w.bits < 8 for w in plan.weights)
+    if coarse and not request.clustered:
+        tried = adapted(network, plan, request.samples)
+        if keep("adapt_rounding", tried, plan):
             network = tried
+    tried = corrected(network, plan, samples)
+    if keep("correct_bias", tried, plan):
+        network = tried
     return network, replace(plan, passes=tuple(chosen)), tuple(steps)
 
 

@@ -65,8 +65,8 @@ class Recipe:
 
     @property
     def learns_from_samples(self) -> bool:
-        """Whether data make the plan better: ranges of activations, biases of coarse weights."""
-        return self.integer_activations or self.weight_bits < 8
+        """Whether data make the plan better: ranges of activations, how weights are rounded."""
+        return self.weights not in ("float32", "float16")
 
 
 def named(name: str) -> Recipe:

@@ -1,4 +1,4 @@
-"""Passes that are kept only where they help: equalization and bias correction, judged by simulation."""
+"""Passes that are kept only where they help, judged by simulation: equalization, rounding, biases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from mlc.convert.execute import Reference
 from mlc.convert.graph import Program
 from mlc.convert.network import Network
-from mlc.optimize.calibrate import Samples, calibrate, channel_means
+from mlc.optimize.calibrate import Samples, calibrate, channel_means, second_moments
+from mlc.optimize.passes.adapt_rounding import adapt_rounding
 from mlc.optimize.passes.correct_bias import correct_bias
 from mlc.optimize.passes.equalize import equalize
 from mlc.optimize.passes.linear import linears
@@ -19,7 +20,7 @@ from mlc.optimize.passes.relu6_to_relu import relu6_to_relu
 from mlc.optimize.plan import Plan
 from mlc.optimize.simulate import simulate
 
-__all__ = ["Outputs", "corrected", "equalized", "few", "outputs", "signal_to_noise"]
+__all__ = ["Outputs", "adapted", "corrected", "equalized", "few", "outputs", "signal_to_noise"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Outputs = Sequence[Mapping[str, Array]]
@@ -35,6 +36,13 @@ def equalized(network: Network, samples: Samples) -> Network:
         seen, _ = calibrate(network, clipped, samples, "min-max")
         relu6_to_relu(program, {name: histogram.high for name, histogram in seen.items()})
     equalize(program)
+    return program.network(network)
+
+
+def adapted(network: Network, plan: Plan, samples: Samples) -> Network:
+    """The network with weights as the plan stores them, rounded with care; see `adapt_rounding`."""
+    program = Program.of(network)
+    adapt_rounding(program, plan, second_moments(network, plan, samples))
     return program.network(network)
 
 

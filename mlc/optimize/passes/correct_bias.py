@@ -40,6 +40,8 @@ def correct_bias(program: Program, plan: Plan, means: Mapping[str, Array]) -> No
         if reader.op == "BiasAdd" and (bias := body.value(reader.input[1])) is not None:
             values = body.constant_value(op.kernel)
             lost = values - rounded(values, weight, plan.recipe)
+            if not lost.any():
+                continue
             name = body.add_constant(
                 f"{reader.name}/corrected", bias + _moved(body, op, lost, mean)
             )
