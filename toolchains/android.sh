@@ -31,6 +31,7 @@ aapt2() {
   echo "$jars/aapt2"
 }
 
+command -v javac >/dev/null || unavailable "there is no JDK."
 tool="${1:-}"
 case "$tool" in
   aapt2 | d8)

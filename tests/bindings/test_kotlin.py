@@ -11,24 +11,14 @@ import pytest
 from mlc.bindings.generate import LANGUAGES, generate
 from mlc.bundle.manifest import read_manifest
 from tests.bindings import exam
+from tests.kotlin import jars, kotlin, path
 
 HARNESS = Path(__file__).parent / "kotlin" / "Harness.kt"
-TOOLCHAIN = Path(__file__).parents[2] / "toolchains" / "kotlin.sh"
 STRICT = ("-Werror", "-jvm-target", "1.8")
-_UNAVAILABLE = 77
-
-
-def kotlin(*arguments: str) -> str:
-    done = subprocess.run([str(TOOLCHAIN), *arguments], capture_output=True, text=True)
-    if done.returncode == _UNAVAILABLE:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def libraries(*names: str) -> str:
-    jars = Path(kotlin("jars"))
-    return os.pathsep.join(str(jars / f"{name}.jar") for name in names)
+    return path(jars() / f"{name}.jar" for name in names)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +65,7 @@ def test_camera_frames_are_converted(sat: Path) -> None:
 
 @pytest.mark.apps
 def test_all_of_it_compiles_against_android(generated: Path) -> None:
-    android = Path(kotlin("jars", str(TOOLCHAIN.parent / "kotlin" / "android.xml")))
+    android = jars("android")
     classpath = libraries("kotlin-stdlib", "tensorflow-lite", "tensorflow-lite-api")
     classpath += f"{os.pathsep}{android / 'android-all.jar'}"
     sources = [str(s) for s in sources_of(generated)]

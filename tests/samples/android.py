@@ -5,7 +5,6 @@ Every step writes into the folder of the build and needs those before it.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -16,37 +15,15 @@ from functools import cached_property
 from pathlib import Path
 from xml.etree import ElementTree
 
-import pytest
+from tests.kotlin import ROOT, android, jars, kotlin, path, run
 
-__all__ = ["ROOT", "SAMPLE", "Build", "android", "setting"]
+__all__ = ["SAMPLE", "Build", "setting"]
 
-ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "android_sample"
 _MAIN = SAMPLE / "app" / "src" / "main"
 _TEST = SAMPLE / "app" / "src" / "test"
-_TOOLCHAINS = ROOT / "toolchains"
 _ANDROID = "{http://schemas.android.com/apk/res/android}"
 _ROBOLECTRIC = "android-all-15-robolectric-13954326.jar"  # as Robolectric looks for it, offline
-_UNAVAILABLE = 77
-
-
-def tool(*command: str | Path, cwd: Path | None = None) -> str:
-    """What a tool prints. Where its toolchain cannot be had, the test is skipped with the reason."""
-    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True)
-    if done.returncode == _UNAVAILABLE:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def android(*command: str | Path) -> str:
-    return tool(_TOOLCHAINS / "android.sh", *command)
-
-
-def jars(name: str) -> Path:
-    """The folder of the libraries of a POM."""
-    pom = _TOOLCHAINS / "kotlin" / f"{name}.xml"
-    return Path(tool(_TOOLCHAINS / "kotlin.sh", "jars", pom).strip())
 
 
 def setting(name: str) -> str:
@@ -73,7 +50,7 @@ class Build:
     def libraries(self) -> Sequence[Path]:
         """What goes into the app beside its own code."""
         names = ("kotlin-stdlib", "tensorflow-lite", "tensorflow-lite-api")
-        return [jars("pom") / f"{name}.jar" for name in names]
+        return [jars() / f"{name}.jar" for name in names]
 
     @cached_property
     def testing(self) -> Path:
@@ -103,7 +80,7 @@ class Build:
         options += ["-I", str(self.android), "-A", str(self.folder / "assets"), "-0", "tflite"]
         options += ["--java", str(self.folder / "r"), "-o", str(self.folder / "resources.apk")]
         android("aapt2", "link", *options, "--manifest", manifest, self.folder / "res.zip")
-        tool("javac", "-d", self.folder / "r.classes", *(self.folder / "r").rglob("R.java"))
+        run("javac", "-d", self.folder / "r.classes", *(self.folder / "r").rglob("R.java"))
 
     def compile(self) -> Path:
         """The app's classes, against Android and TFLite as they are. Warnings are errors."""
@@ -119,8 +96,8 @@ class Build:
         _kotlinc([app, self.folder / "r.classes", *libraries], [_TEST / "kotlin"], classes)
         return classes
 
-    def run_tests(self, properties: Mapping[str, str], classes: Sequence[str] = ()) -> str:
-        """What JUnit prints of these test classes, or all of them, with Robolectric offline."""
+    def run_tests(self, properties: Mapping[str, str]) -> str:
+        """What JUnit prints of all test classes, with Robolectric offline."""
         dependencies = self.folder / "robolectric"
         dependencies.mkdir()
         android_all = self.testing / "org.robolectric.android-all.jar"
@@ -155,9 +132,9 @@ class Build:
             [
                 *java,
                 "-cp",
-                _path(classpath),
+                path(classpath),
                 "org.junit.runner.JUnitCore",
-                *(classes or _test_classes()),
+                *_test_classes(),
             ],
             capture_output=True,
             text=True,
@@ -180,7 +157,7 @@ class Build:
     def dex(self) -> None:
         """All that runs on the device → `classes.dex`."""
         r = self.folder / "r.jar"
-        tool("jar", "cf", r, "-C", self.folder / "r.classes", ".")
+        run("jar", "cf", r, "-C", self.folder / "r.classes", ".")
         program = [self.folder / "app.jar", r, *self.libraries]
         options = ["--release", "--min-api", setting("minSdk"), "--lib", str(self.android)]
         android("d8", *options, "--output", self.folder, *program)
@@ -192,7 +169,7 @@ class Build:
         with zipfile.ZipFile(unsigned, "a") as apk:
             for dex in self.folder.glob("classes*.dex"):
                 apk.write(dex, dex.name, zipfile.ZIP_DEFLATED)
-            natives = jars("pom") / "jni"
+            natives = jars() / "jni"
             for library in sorted(natives.rglob("*.so")):
                 apk.write(library, f"lib/{library.relative_to(natives)}")
         aligned, signed = self.folder / "aligned.apk", self.folder / "not_hotdog.apk"
@@ -200,7 +177,7 @@ class Build:
         key, password = self.folder / "throw-away.p12", "throw-away"
         names = ["-alias", "k", "-dname", "CN=Throw-away", "-validity", "1"]
         kind = ["-keyalg", "EC", "-groupname", "secp256r1", "-storetype", "PKCS12"]
-        tool("keytool", "-genkeypair", *names, *kind, "-keystore", key, "-storepass", password)
+        run("keytool", "-genkeypair", *names, *kind, "-keystore", key, "-storepass", password)
         store = ["--ks", key, "--ks-pass", f"pass:{password}", "--out", signed]
         android("apksigner", "sign", *store, aligned)
         return signed
@@ -215,12 +192,8 @@ def _merged(manifest: str) -> str:
 
 
 def _kotlinc(classpath: Sequence[Path], sources: Sequence[Path], classes: Path) -> None:
-    options = ["-Werror", "-jvm-target", "1.8", "-cp", _path(classpath), "-d", str(classes)]
-    tool(_TOOLCHAINS / "kotlin.sh", "kotlinc", *options, *sources)
-
-
-def _path(parts: Sequence[Path]) -> str:
-    return os.pathsep.join(map(str, parts))
+    options = ["-Werror", "-jvm-target", "1.8", "-cp", path(classpath), "-d", str(classes)]
+    kotlin("kotlinc", *options, *sources)
 
 
 def _test_classes() -> list[str]:

@@ -16,7 +16,8 @@ import pytest
 from mlc.channel import keys
 from mlc.channel.publish import Signing, publish
 from tests.channel.server import Host, host
-from tests.samples.android import ROOT, SAMPLE, Build, android, setting
+from tests.kotlin import ROOT, android
+from tests.samples.android import SAMPLE, Build, setting
 
 pytestmark = [pytest.mark.apps, pytest.mark.xdist_group("android")]
 
@@ -57,26 +58,20 @@ def channel(built: Build, tmp_path: Path) -> Iterator[tuple[Host, str]]:
         yield running, key
 
 
-def test_the_app_runs_on_a_jvm(built: Build, channel: tuple[Host, str]) -> None:
-    """All of its own tests: the model in a real interpreter, on Android's own code, with real updates."""
+def test_the_app_runs_on_a_jvm(built: Build, channel: tuple[Host, str], tmp_path: Path) -> None:
+    """All of its own tests: models in a real interpreter, on Android's own code, with real updates.
+
+    And with another bundle in the same classes: ten digits in grey of 8 × 8 pixels.
+    """
     running, key = channel
-    printed = built.run_tests({"mlc.channel": running.url, "mlc.channel.key": key})
+    other = bundle("digits/digits.keras", tmp_path / "other")
+    properties = {"mlc.channel": running.url, "mlc.channel.key": key, "mlc.other": str(other)}
+    printed = built.run_tests(properties)
     written = sum(
         len(re.findall(r"^\s+@Test$", t.read_text(), re.M)) for t in TESTS.rglob("*Test.kt")
     )
     assert f"OK ({written} tests)" in printed
     assert 200 in running.answers("models.json")  # no test was passed over for want of a channel
-
-
-def test_another_bundle_needs_no_other_code(built: Build, tmp_path: Path) -> None:
-    """Ten digits in grey of 8 × 8 pixels, in the classes that were compiled for Not Hotdog."""
-    other = Build(bundle("digits/digits.keras", tmp_path / "dist"), tmp_path)
-    other.take_bundle()
-    other.link()
-    for made in ("app.jar", "test.jar"):
-        shutil.copy(built.folder / made, tmp_path)
-    screens = ("mlc.sample.MainActivityTest", "mlc.sample.SelfTestActivityTest")
-    assert re.search(r"OK \(\d+ tests\)", other.run_tests({}, screens))
 
 
 def test_the_apk_is_whole(built: Build) -> None:
@@ -105,5 +100,5 @@ def test_a_tampered_apk_is_found(built: Build, tmp_path: Path) -> None:
     data = bytearray((built.folder / "not_hotdog.apk").read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "tampered.apk").write_bytes(data)
-    with pytest.raises(AssertionError, match="DOES NOT VERIFY"):
+    with pytest.raises(pytest.fail.Exception, match="DOES NOT VERIFY"):
         android("apksigner", "verify", tmp_path / "tampered.apk")

@@ -39,6 +39,7 @@ class MainActivity : Activity() {
     private lateinit var cameraButton: Button
     private lateinit var shareButton: Button
     private var shown: Shown? = null
+    private var photo: Uri? = null
     private var resumeCamera = false
 
     override fun onCreate(savedInstanceState: Bundle?) {
@@ -53,6 +54,12 @@ class MainActivity : Activity() {
         cameraButton.setOnClickListener { if (camera.isRunning) stopCamera() else askForCamera() }
         shareButton.setOnClickListener { share() }
         watchFrameRate(findViewById(R.id.frame_rate), findViewById(R.id.frame_rate_text))
+        savedInstanceState?.getString(PHOTO)?.let { look(Uri.parse(it)) }
+    }
+
+    override fun onSaveInstanceState(outState: Bundle) {
+        super.onSaveInstanceState(outState)
+        photo?.let { outState.putString(PHOTO, it.toString()) }
     }
 
     override fun onResume() {
@@ -84,12 +91,14 @@ class MainActivity : Activity() {
     // --- photos ---
 
     override fun onActivityResult(requestCode: Int, resultCode: Int, data: Intent?) {
-        val photo = data?.data
-        if (requestCode == PICK && resultCode == RESULT_OK && photo != null) look(photo)
+        val picked = data?.data ?: return
+        if (requestCode != PICK || resultCode != RESULT_OK) return
+        resumeCamera = false
+        look(picked)
     }
 
     private fun look(photo: Uri) {
-        resumeCamera = false
+        this.photo = photo
         models.ask({ model ->
             val bitmap = decodePhoto(contentResolver, photo)
             Triple(bitmap, model.answer(pixelsOf(bitmap)), model.about)
@@ -116,6 +125,7 @@ class MainActivity : Activity() {
 
     private fun startCamera() {
         if (!camera.start()) return tell(getString(R.string.no_camera))
+        photo = null
         picture.visibility = View.INVISIBLE
         cameraButton.setText(R.string.camera_off)
     }
@@ -185,6 +195,7 @@ class MainActivity : Activity() {
     private companion object {
         const val PICK = 1
         const val PERMISSION = 2
+        const val PHOTO = "photo"
     }
 }
 

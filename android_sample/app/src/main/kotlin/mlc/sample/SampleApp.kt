@@ -26,7 +26,8 @@ open class SampleApp : Application() {
     /** How artifacts are run. Tests put an interpreter of their own machine here. */
     protected open val loader = ModelLoader({ file, about -> TfliteRuntime(file, about) }, ::decodePng)
 
-    private val bundled by lazy { AssetFiles(assets) }
+    /** The bundle inside the app. */
+    protected open val bundled: ModelFiles by lazy { AssetFiles(assets) }
 
     /** Null where res/values/channel.xml names no channel. */
     private fun updates(): Updates? {
@@ -53,7 +54,7 @@ open class SampleApp : Application() {
     }
 }
 
-/** The bundle inside the app. Its artifact is not compressed there, so that it can be mapped. */
+/** What `takeBundle` copied. The artifact is not compressed among the assets, so that it can be mapped. */
 private class AssetFiles(private val assets: AssetManager) : ModelFiles {
     override fun read(path: String): ByteArray = assets.open(path).use { it.readBytes() }
 

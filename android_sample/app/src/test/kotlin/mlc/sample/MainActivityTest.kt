@@ -27,7 +27,8 @@ import org.robolectric.shadows.ShadowToast
 
 @RunWith(HostRunner::class)
 class MainActivityTest {
-    private val activity = Robolectric.buildActivity(MainActivity::class.java).setup().get()
+    private val screen = Robolectric.buildActivity(MainActivity::class.java).setup()
+    private val activity get() = screen.get()
     private val manifest = JSONObject(File(bundleFolder, "manifest.json").readText())
     private val labels = manifest.getJSONObject("classifier").getJSONArray("labels")
 
@@ -59,6 +60,16 @@ class MainActivityTest {
         val banner = find<TextView>(R.id.banner)
         assertEquals(worded[best] ?: best, banner.text.toString())
         assertTrue(find<ImageView>(R.id.picture).drawable.intrinsicWidth > 0)
+    }
+
+    @Test
+    fun `the answer outlives a turn of the device`() {
+        pick(File(bundleFolder, "golden/1.png"))
+        val before = find<TextView>(R.id.banner).text.toString()
+        screen.recreate()
+        settle()
+        assertEquals(before, find<TextView>(R.id.banner).text.toString())
+        assertTrue(find<Button>(R.id.share).isEnabled)
     }
 
     @Test
