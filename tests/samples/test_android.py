@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from mlc.channel import keys
 from mlc.channel.publish import Signing, publish
 from tests.channel.server import Host, host
-from tests.kotlin import ROOT, android
+from tests.kotlin import ROOT, android, run
 from tests.samples.android import SAMPLE, Build, setting
 
 pytestmark = [pytest.mark.apps, pytest.mark.xdist_group("android")]
@@ -102,3 +103,13 @@ def test_a_tampered_apk_is_found(built: Build, tmp_path: Path) -> None:
     (tmp_path / "tampered.apk").write_bytes(data)
     with pytest.raises(pytest.fail.Exception, match="DOES NOT VERIFY"):
         android("apksigner", "verify", tmp_path / "tampered.apk")
+
+
+def test_gradle_builds_it(built: Build) -> None:
+    """The project as developers build it."""
+    if not (shutil.which("gradle") and os.environ.get("ANDROID_HOME")):
+        pytest.skip(
+            "There is no Gradle with an Android SDK: the Gradle project is not verified here."
+        )
+    tasks = ("assembleDebug", "testDebugUnitTest")
+    run("gradle", "--project-dir", SAMPLE, f"-Pbundle={built.bundle}", *tasks)
