@@ -51,9 +51,9 @@ EXPLAINED = (
     ),
     (
         "TestNormalizationLocalResponseNorm",
-        "parameter x",
-        "The test has the channels of [channels, height, width] in front, the documentation says the "
-        "second of three axes: only rank 4 is certain.",
+        "op local_response_norm",
+        "A window of two channels of [channels, height, width]: MIL does not say which side an even one "
+        "leans to, and its documentation has the channels second.",
     ),
     (
         "TestMatMul::test_ios17_mixed_precision",
