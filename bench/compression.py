@@ -202,7 +202,7 @@ def share(part: int, count: int) -> str:
 
 TABLES = {
     "bits": ("EfficientNet-Lite0 in Core ML: bits of weights", bits),
-    "eight": ("EfficientNet-Lite0 in Core ML: 8 bits, beside coremltools", eight),
+    "eight": ("EfficientNet-Lite0 in Core ML: 8 and 4 bits, beside coremltools", eight),
 }
 
 
