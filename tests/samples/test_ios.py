@@ -98,6 +98,18 @@ def test_every_stub_cites_a_page_of_apples() -> None:
             above = ""
 
 
+def test_the_workflow_names_what_there_is() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "ios.yml").read_text()
+    paths = set(re.findall(r"\b(?:ios_sample|examples)/[\w/.]+", workflow)) - {"ios_sample/Model"}
+    paths = {path.rstrip("/.") for path in paths}
+    assert len(paths) >= 5
+    for path in paths:
+        assert (ROOT / path).exists(), path
+    assert "-project NotHotdog.xcodeproj -scheme NotHotdog" in workflow
+    # What one job hands over is where the project of the other looks for it.
+    assert re.findall(r"^ +path: (.*)$", workflow, re.M) == ["ios_sample/Model"] * 2
+
+
 def test_a_bundle_without_golden_cases_is_refused_and_the_old_model_stays(
     classifier: Path, tmp_path: Path
 ) -> None:
