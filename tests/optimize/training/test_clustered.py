@@ -16,8 +16,9 @@ weights = arrays.arrays(np.float32, st.integers(1, 200), elements=st.floats(-4, 
 def test_few_values_and_zeros_stay(values, count: int, keep: bool) -> None:  # type: ignore[no-untyped-def]
     found = cluster(values, count, keep)
     assert len(np.unique(found)) <= count
-    assert found.min() >= values.min() - 1e-6
-    assert found.max() <= values.max() + 1e-6
+    rounding = 2.0**-11 * np.abs(values).max() + 1e-6  # values of a table have 11 significant bits
+    assert found.min() >= values.min() - rounding
+    assert found.max() <= values.max() + rounding
     if keep:
         assert (found[values == 0] == 0).all()
 
