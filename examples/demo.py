@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.panel import Panel
 
 EXAMPLES = Path(__file__).parent
 OUTPUT = EXAMPLES.parent / "demo"
+BIN = Path(os.path.relpath(sys.executable)).parent
 
 STEPS = (
     (
@@ -50,7 +52,9 @@ def main() -> int:
             "  max err  largest difference of any output value from the original's\n"
             "  SQNR     how far the error is below the signal, in dB: 20 and more is usual for int8\n"
             "  latency  time of a run on this computer against the original; a phone differs\n"
-            "  state    verified: the file was loaded from disk, run, and compared",
+            "  state    verified: the file was loaded from disk, run, and compared\n"
+            "\n"
+            f"In your browser, on every runtime that it has:  {BIN / 'mlc'} demo demo/not_hotdog --serve",
             border_style="dim",
         )
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,7 @@ import pytest
 
 import mlc
 from mlc.convert.preprocessing import Preprocessing
+from tests.command import mlc as command
 from tests.web_demo.bundles import spoil_weights
 from tests.web_demo.conftest import LABELS, serve, visitor
 
@@ -270,3 +274,23 @@ def test_a_phone_shows_it_without_scrolling_sideways(page: Page) -> None:
     for tab in ("Try it", "Compare", "Self-test", "Benchmark"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_any_static_host_will_do(browser: Browser, bundle: Path, tmp_path: Path) -> None:
+    """In a subfolder of a host that knows nothing of isolation: one thread, and all else works."""
+    assert command("demo", bundle, "-o", tmp_path / "some" / "where").code == 0
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, visitor(browser) as page:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        page.goto(f"http://127.0.0.1:{server.server_port}/some/where/")
+        page.wait_for_selector("#labels")
+        assert not page.evaluate("crossOriginIsolated")
+        assert page.evaluate("document.getElementById('app').dataset.offline") == "true"
+        page.get_by_role("tab", name="Self-test").click()
+        for runtime in ("tfjs-wasm", "onnx-wasm", "litert-wasm"):
+            choose(page, runtime)
+            page.click("#run-test")
+            page.wait_for_selector("#cases")
+            assert verdict(page).startswith("Passed: 3 of 3"), runtime
+        server.shutdown()

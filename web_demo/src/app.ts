@@ -87,12 +87,13 @@ export class App {
       this.bundle = bundle;
       this.choices = found;
       this.golden = golden;
-      this.photo = null;
+      this.#show(null);
+      this.benchmarks = [];
       const engine = this.usable.find(({ id }) => id === preferred) ?? this.usable[0];
       if (!engine) throw new Error("This browser can run no artifact of this bundle.");
       await this.#load(engine);
       const example = golden?.cases.find(({ picture }) => picture);
-      if (example) await this.#look(example.name, example.picture!);
+      if (example) await this.#look(`Example ${example.name}`, example.picture!);
     });
   }
 
@@ -156,15 +157,20 @@ export class App {
   }
 
   async #look(name: string, pixels: Pixels, url = addressOf(pixels)): Promise<void> {
-    if (this.photo) URL.revokeObjectURL(this.photo.url);
-    this.photo = { name, url, pixels };
-    this.opinions = [];
     if (!this.bundle?.about.preprocessing) throw new Error("This network takes no picture.");
+    this.#show({ name, url, pixels });
     if (this.loaded) this.answer = await answer(this.loaded.model, pixels);
+  }
+
+  #show(photo: Photo | null): void {
+    if (this.photo) URL.revokeObjectURL(this.photo.url);
+    this.photo = photo;
+    this.opinions = [];
   }
 
   async startCamera(): Promise<void> {
     await this.#alone("Starting the camera", async () => {
+      this.stopCamera();
       this.camera = await Camera.open();
       this.answer = null;
     });

@@ -8,7 +8,8 @@ const HOT_DOG = /^hot[ _-]?dog$/i;
 
 export function banner(app: App): TemplateResult {
   const [text, kind] = said(app);
-  return html`<p class="banner ${kind}" role="status" id="banner">
+  const live = app.camera ? "off" : "polite"; // else a screen reader would tell every frame
+  return html`<p class="banner ${kind}" role="status" aria-live=${live} id="banner">
     ${kind === "yes" || kind === "no" ? html`<span class="mark" aria-hidden="true">${mark(kind)}</span>` : nothing}
     <span>${text}</span>
   </p>`;

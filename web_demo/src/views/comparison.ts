@@ -17,7 +17,7 @@ export function comparisonView(app: App): TemplateResult {
         type="button"
         class="primary"
         id="compare"
-        ?disabled=${app.busy !== "" || !app.photo}
+        ?disabled=${app.busy !== "" || !app.photo || !app.bundle?.about.classifier}
         @click=${() => app.compare()}
       >
         Ask all

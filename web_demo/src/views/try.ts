@@ -36,7 +36,10 @@ function empty(): TemplateResult {
   return html`<p class="empty">Drop a photo here, paste one, or choose one below.</p>`;
 }
 
-function labels({ answer }: App): TemplateResult {
+function labels({ answer, bundle }: App): TemplateResult {
+  if (bundle && !bundle.about.classifier) {
+    return html`<p class="hint">This network gives no class scores: the self-test and the benchmark run it.</p>`;
+  }
   if (!answer) return html`<p class="hint">The answer of the network appears here.</p>`;
   return html`<ol class="labels" id="labels">
     ${answer.predictions.slice(0, MOST_LABELS).map(
