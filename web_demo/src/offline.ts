@@ -1,6 +1,6 @@
 /** The service worker, which keeps the page and what it used for times without a network. */
 
-const PATIENCE = 5000;
+const PATIENCE = 10_000;
 
 /**
  * Resolves when what is fetched from now on is kept. False where it is not: no https, a private window,
