@@ -105,6 +105,8 @@ def test_what_is_on_disk_is_what_was_asked_for_or_told(
         assert scales == {1} if not asked.per_channel else min(scales) > 1
     assert found.activations == {meant.activations}
 
+    if form.target == "coreml":
+        assert targets.target(form.target).inspect(emission.path).weights == meant.kind
     assert emission.activations == meant.activations
     values = meant.kind == "float16" and meant.values is not None
     assert emission.weights == (asked.weights if values else meant.kind)

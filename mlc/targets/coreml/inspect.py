@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,10 @@ _ARRAY_TYPES = {
 
 # MIL's numbers of the types that weights are computed in.
 _FLOATS: dict[int, Precision] = {10: "float16", 11: "float32"}
+_INT4 = 25
+_PALETTES: dict[int, Precision] = {
+    1: "palette1", 2: "palette2", 3: "palette3", 4: "palette4", 6: "palette6", 8: "palette8",
+}  # fmt: skip
 
 
 def recognises(path: Path) -> bool:
@@ -115,16 +119,46 @@ def _weights(spec: Any) -> list[tuple[Precision, int]]:
         for binding in argument.arguments
         if binding.WhichOneof("binding") == "name"
     }
+    makers = {output.name: op for op in _ops(spec) for output in op.outputs}
     for op in _ops(spec):
         if op.type != "const" and not op.type.startswith("constexpr_"):
             continue
         tensor = op.outputs[0].type.tensorType
         size = prod(d.constant.size for d in tensor.dimensions)
         if op.type != "const":
-            found.append(("int8", size))
+            if op.outputs[0].name not in inside:
+                found.append((_stored(op, makers), size))
         elif tensor.rank > 0 and tensor.dataType in _FLOATS and op.outputs[0].name not in inside:
             found.append((_FLOATS[tensor.dataType], size))
     return found
+
+
+def _stored(op: Any, makers: Mapping[str, Any]) -> Precision:
+    """What holds a compressed weight: indices into a table, integers, or the floats that are not 0."""
+    read = {
+        key: makers[argument.arguments[0].name]
+        for key, argument in op.inputs.items()
+        if argument.arguments[0].WhichOneof("binding") == "name"
+    }
+    if table := _typed(op, "lut", read):
+        values = max(d.constant.size for d in table.tensorType.dimensions)
+        return _PALETTES[max(values - 1, 1).bit_length()]
+    source = read.get("nonzero_data")
+    if source is not None and source.type.startswith("constexpr_"):
+        return _stored(source, makers)
+    if op.type == "constexpr_sparse_to_dense":
+        return _FLOATS[op.outputs[0].type.tensorType.dataType]
+    data = _typed(op, "data", read) or _typed(op, "nonzero_data", read)
+    return "int4" if data and data.tensorType.dataType == _INT4 else "int8"
+
+
+def _typed(op: Any, name: str, read: Mapping[str, Any]) -> Any:
+    """The type of what an op has by that name, or None: an attribute until iOS 17, then an input."""
+    if name in op.attributes:
+        return op.attributes[name].type
+    if name in read:
+        return read[name].outputs[0].type
+    return op.inputs[name].arguments[0].value.type if name in op.inputs else None
 
 
 def _main_precision(weights: list[tuple[Precision, int]]) -> Precision:
