@@ -152,7 +152,7 @@ def _tflite(subject: Subject, folder: Path, samples: Callable[[], Any] | None) -
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], function)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if samples is not None:
-        converter.representative_dataset = samples
+        converter.representative_dataset = lambda: (list(feeds.values()) for feeds in samples())
     path = folder / "vendor.tflite"
     path.write_bytes(converter.convert())
     return path
