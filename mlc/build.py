@@ -16,7 +16,7 @@ from mlc.data.dataset import Calibration, open_data
 from mlc.data.synthesized import synthesize
 from mlc.optimize.optimize import Optimized, Request, optimize
 from mlc.optimize.plan import Plan, read_plan
-from mlc.prove import DEBUG, Candidate, Subject, open_stages, prove_all, read_subject
+from mlc.prove import Candidate, Subject, open_stages, prove_all, read_subject, wait
 from mlc.report.report import Report, Row
 from mlc.stages import Silent, Stages, Watcher
 from mlc.store import tree_digest
@@ -77,18 +77,17 @@ def _optimize(
         clustered=bool(config.training.cluster),
     )
     seen = [c.dataset.fingerprint if c else "nothing" for c in (samples, explained)]
-    stored = stages.run(
+    future = stages.run(
         "optimize",
         (network.digest, request, seen) if None not in seen else None,
         optimize,
         network,
         replace(request, samples=samples, explain_on=explained),
     )
-    if error := stored.exception():
-        raise explain(error, "optimizing the network", DEBUG) from error
-    plan, steps = stored.result().value
+    stored = wait(future, "optimizing the network")
+    plan, steps = stored.value
     before = taught.steps if taught else ()  # what was simplified before it was trained
-    return Optimized(Network.load(stored.result().folder), plan, (*before, *steps))
+    return Optimized(Network.load(stored.folder), plan, (*before, *steps))
 
 
 def _emit_all(

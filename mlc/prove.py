@@ -30,14 +30,11 @@ from mlc.validate.gate import Limits
 from mlc.validate.size import measure, weigh
 from mlc.workers import explain
 
-__all__ = ["DEBUG", "Candidate", "Subject", "open_stages", "prove_all", "read_subject"]
+__all__ = ["Candidate", "Subject", "open_stages", "prove_all", "read_subject", "wait"]
 
 _MADE_UP = (
     16  # inputs where there are no data: enough to see any wrong op, few enough for every build
 )
-
-
-DEBUG = "--debug shows more."  # where there is no bundle, there is no build.log
 
 
 @dataclass(frozen=True)
@@ -57,9 +54,7 @@ class Subject:
     @property
     def references(self) -> Path:
         """The folder of the recorded outputs; waits for them. Raises what went wrong with them."""
-        if error := self.recording.exception():
-            raise explain(error, "running the original", DEBUG) from error
-        return self.recording.result().folder
+        return wait(self.recording, "running the original").folder
 
 
 @dataclass(frozen=True)
@@ -78,6 +73,14 @@ def open_stages(config: BuildConfig, log: Path, watcher: Watcher) -> Iterator[St
         root = cache_folder() / "stages" if config.cache else Path(temporary)
         with Stages(Store(root), log, watcher) as stages:
             yield stages
+
+
+def wait(future: Future[Stored], doing: str) -> Stored:
+    """The result of a stage that all depends on; raises what went wrong, as one sentence."""
+    if error := future.exception():
+        # Where there is no bundle, there is no build.log.
+        raise explain(error, doing, "--debug shows more.") from error
+    return future.result()
 
 
 def read_subject(stages: Stages, config: BuildConfig, model: Any = None) -> Subject:
@@ -123,9 +126,7 @@ def _read(stages: Stages, config: BuildConfig) -> Network:
         config.description,
         config.read,
     )
-    if error := stored.exception():
-        raise explain(error, "reading the source", DEBUG) from error
-    return Network.load(stored.result().folder)
+    return Network.load(wait(stored, "reading the source").folder)
 
 
 def _doubts(network: Network, config: BuildConfig) -> tuple[str, ...]:

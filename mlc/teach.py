@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +14,10 @@ from mlc.optimize.recipe import FLOAT32
 from mlc.optimize.training.examples import collect
 from mlc.optimize.training.record import Trained
 from mlc.optimize.training.train import train
-from mlc.prove import DEBUG, Subject
+from mlc.prove import Subject, wait
 from mlc.stages import Stages
 from mlc.store import Stored
 from mlc.validate.execute import Retrained, reference
-from mlc.workers import explain
 
 __all__ = ["Taught", "teach"]
 
@@ -45,7 +43,7 @@ def teach(stages: Stages, config: BuildConfig, subject: Subject) -> Taught:
     dataset = open_data(source, subject.network, training.train_samples)
     simplified = _simplified(stages, subject)
     network = original = Network.load(simplified.folder)
-    samples = _wait(
+    samples = wait(
         stages.run(
             "read the training data",
             _known(dataset, original.digest),
@@ -63,11 +61,11 @@ def teach(stages: Stages, config: BuildConfig, subject: Subject) -> Taught:
             phase.title, known, train, network, original, phase, training.epochs, samples,
             dataset.title,
         )  # fmt: skip
-        stored = _wait(future, phase.title)
+        stored = wait(future, phase.title)
         record, plan = stored.value
         records.append(record)
         network = Network.load(stored.folder)
-    answers = _wait(
+    answers = wait(
         stages.run(
             "run the trained network",
             _known(subject.dataset, network.digest),
@@ -92,13 +90,7 @@ def _simplified(stages: Stages, subject: Subject) -> Stored:
     request = Request(FLOAT32)
     known = (subject.network.digest, request)
     future = stages.run("simplify", known, optimize, subject.network, request)
-    return _wait(future, "simplifying the network")
-
-
-def _wait(future: Future[Stored], doing: str) -> Stored:
-    if error := future.exception():
-        raise explain(error, doing, DEBUG) from error
-    return future.result()
+    return wait(future, "simplifying the network")
 
 
 def _known(dataset: Dataset, *parts: object) -> tuple[object, ...] | None:
