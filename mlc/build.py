@@ -42,8 +42,9 @@ def build(config: BuildConfig, model: Any = None, watcher: Watcher | None = None
     ):
         subject = read_subject(stages, config, model)
         taught = teach(stages, config, subject) if config.training.asked else None
-        optimized = _optimize(stages, config, subject, taught)
-        candidates = _emit_all(stages, config, subject, optimized)
+        samples = _calibration(config, subject)
+        optimized = _optimize(stages, config, subject, taught, samples)
+        candidates = _emit_all(stages, config, optimized, samples or _trial(config, subject))
         retrained = taught.retrained if taught else None
         rows = prove_all(stages, subject, candidates, config.limits, retrained)
         report = Report(
@@ -64,11 +65,14 @@ def build(config: BuildConfig, model: Any = None, watcher: Watcher | None = None
 
 
 def _optimize(
-    stages: Stages, config: BuildConfig, subject: Subject, taught: Taught | None
+    stages: Stages,
+    config: BuildConfig,
+    subject: Subject,
+    taught: Taught | None,
+    samples: Calibration | None,
 ) -> Optimized:
     """Fewer ops, the same answers; and the plan that every target follows."""
     network = taught.network if taught else subject.network
-    samples = _calibration(config, subject)
     explained = Calibration(subject.dataset, network, _EXPLAINED_ON) if config.explain else None
     request = Request(
         recipe=config.recipe,
@@ -91,11 +95,10 @@ def _optimize(
 
 
 def _emit_all(
-    stages: Stages, config: BuildConfig, subject: Subject, optimized: Optimized
+    stages: Stages, config: BuildConfig, optimized: Optimized, samples: Calibration | None
 ) -> Iterator[Candidate | Row]:
     """Every target at the same time, each as soon as it is there; failures cost nobody else anything."""
-    calibration = _calibration(config, subject) or _trial(config, subject)
-    fingerprint = calibration.dataset.fingerprint if calibration else "none"
+    fingerprint = samples.dataset.fingerprint if samples else "none"
     known = fingerprint is not None
     network, plan, options = optimized.network, optimized.plan, config.options
     running = {
@@ -106,7 +109,7 @@ def _emit_all(
             name,
             network,
             plan,
-            calibration,
+            samples,
             options,
         ): name
         for name in config.targets
@@ -153,10 +156,10 @@ def emit(
     name: str,
     network: Network,
     plan: Plan,
-    calibration: Calibration | None,
+    samples: Calibration | None,
     options: Options,
 ) -> Emission:
     """A stage: let one target write its artifact into `folder`."""
     target = targets.target(name)
     path = folder / f"{network.description.name}{target.SUFFIX}"
-    return target.emit(network, plan, calibration, options, path)
+    return target.emit(network, plan, samples, options, path)

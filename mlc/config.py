@@ -176,7 +176,7 @@ def resolve(
         labels=read_labels(merged["labels"]) if "labels" in merged else (),
         options=_options(merged),
         bindings=_bindings(merged.get("bindings", ()), names),
-        training=_training(merged, recipe),
+        training=_training(merged, flags, recipe),
         plan=plan,
         explain=bool(merged.get("explain", False)),
         limits=Limits.per_target(
@@ -186,7 +186,7 @@ def resolve(
     )
 
 
-def _training(merged: Mapping[str, Any], recipe: Recipe) -> Training:
+def _training(merged: Mapping[str, Any], flags: Mapping[str, Any], recipe: Recipe) -> Training:
     """What is trained; raises `UsageError` where there is nothing to train on, or for."""
     training = Training.of(merged)
     if training.asked and not (training.train_data or merged.get("data")):
@@ -199,6 +199,12 @@ def _training(merged: Mapping[str, Any], recipe: Recipe) -> Training:
             "A plan is of the weights as they were, and training changes them.",
             "Give --plan, or what trains the network.",
         )
+    for name in ("epochs", "train_data"):  # in mlc.toml they may wait for a flag
+        if flags.get(name) is not None and not training.asked:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is of training, and nothing here trains the network.",
+                "Add --prune, --prune-channels, --cluster or --qat, or leave it out.",
+            )
     training.phases(recipe, ESTIMATORS[0], 1)
     return training
 

@@ -152,6 +152,12 @@ def test_flags_that_were_not_given_change_nothing() -> None:
     assert resolved({}, **nothing) == resolved()
 
 
+def test_settings_of_training_may_wait_in_the_file_for_a_flag() -> None:
+    waiting: dict[str, Any] = {"epochs": 20, "train_data": "train"}
+    assert not resolved(waiting).training.asked
+    assert resolved(waiting, prune="0.5").training.epochs == 20
+
+
 def test_an_empty_table_declares_raw_pixels() -> None:
     assert resolved({"preprocessing": {}}).preprocessing == Preprocessing()
 

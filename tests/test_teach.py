@@ -120,6 +120,8 @@ def stored_scales(file: Path) -> np.ndarray:  # type: ignore[type-arg]
         (["--prune", "0.5"], "needs samples"),
         (["--prune", "5", "--data", "x"], "not understood"),
         (["--qat", "--data", "x"], "trains for integers"),
+        (["--epochs", "5", "--data", "x"], "--epochs is of training"),
+        (["--train-data", "x"], "--train-data is of training"),
         (["--cluster", "16", "--int8", "--data", "x"], "would become more"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlc.optimize.recipe import Precision, Recipe
 from mlc.targets.target import Options
@@ -71,39 +71,34 @@ _VALUES: dict[int, Precision] = dict.fromkeys(_TABLES, "float16")
 _BYTES: dict[int, Precision] = {8: "int8", 4: "int8"}
 _NIBBLES: dict[int, Precision] = {8: "int8", 4: "int4"}
 
+_IOS_15 = Format("Core ML, iOS 15", "coreml", Options(ios=15), floats="float16", halves="float16")
+_IOS_16 = replace(
+    _IOS_15,
+    name="Core ML, iOS 16",
+    options=Options(ios=16),
+    integers=_BYTES,
+    palettes=_TABLES_OF_IOS_16,
+)
+_IOS_17 = replace(
+    _IOS_16,
+    name="Core ML, iOS 17",
+    options=Options(ios=17),
+    activations=frozenset({"int8"}),
+    palettes_beside_integers=True,
+)
+_IOS_18 = replace(
+    _IOS_17,
+    name="Core ML, iOS 18",
+    options=Options(ios=18),
+    integers=_NIBBLES,
+    palettes=_TABLES,
+)
+
 FORMATS = (
-    Format("Core ML, iOS 15", "coreml", Options(ios=15), floats="float16", halves="float16"),
-    Format(
-        "Core ML, iOS 16",
-        "coreml",
-        Options(ios=16),
-        floats="float16",
-        halves="float16",
-        integers=_BYTES,
-        palettes=_TABLES_OF_IOS_16,
-    ),
-    Format(
-        "Core ML, iOS 17",
-        "coreml",
-        Options(ios=17),
-        floats="float16",
-        halves="float16",
-        activations=frozenset({"int8"}),
-        integers=_BYTES,
-        palettes=_TABLES_OF_IOS_16,
-        palettes_beside_integers=True,
-    ),
-    Format(
-        "Core ML, iOS 18",
-        "coreml",
-        Options(ios=18),
-        floats="float16",
-        halves="float16",
-        activations=frozenset({"int8"}),
-        integers=_NIBBLES,
-        palettes=_TABLES,
-        palettes_beside_integers=True,
-    ),
+    _IOS_15,
+    _IOS_16,
+    _IOS_17,
+    _IOS_18,
     Format(
         "TFLite",
         "tflite",

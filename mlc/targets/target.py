@@ -123,13 +123,15 @@ class Target(Protocol):
         self,
         network: Network,
         plan: Plan,
-        calibration: Calibration | None,
+        samples: Calibration | None,
         options: Options,
         path: Path,
     ) -> Emission:
         """Write the artifact to `path`, which does not exist yet, as the plan says.
 
-        Same arguments, same bytes. Raises `UnsupportedError` where the format cannot hold the network.
+        `samples` are inputs to try it out on meanwhile, for a room that does so; nothing is calibrated on
+        them, the plan has all ranges. Same arguments, same bytes. Raises `UnsupportedError` where the
+        format cannot hold the network.
         """
 
     def open(self, path: Path) -> Runtime:

@@ -28,7 +28,7 @@ _AUDITED = 4  # batches
 def emit(
     network: Network,
     plan: Plan,
-    calibration: Calibration | None,
+    samples: Calibration | None,
     options: Options,
     path: Path,
 ) -> Emission:
@@ -62,7 +62,7 @@ def emit(
 
     if not half:
         return write(frozenset())
-    return repaired(write, _samples(network, calibration), options.coreml_float32_ops)
+    return repaired(write, _audited(network, samples), options.coreml_float32_ops)
 
 
 def _describe(path: Path, network: Network, interface: Interface) -> None:
@@ -75,10 +75,10 @@ def _describe(path: Path, network: Network, interface: Interface) -> None:
     package.normalize(path)
 
 
-def _samples(network: Network, calibration: Calibration | None) -> list[Arrays]:
+def _audited(network: Network, samples: Calibration | None) -> list[Arrays]:
     """A handful of batches to audit float16 on: the user's, else made up."""
-    if calibration is not None:
-        return list(islice(calibration(), _AUDITED))
+    if samples is not None:
+        return list(islice(samples(), _AUDITED))
     size = network.inputs[0].shape[0] if network.inputs and network.inputs[0].shape else 1
     made_up = batches(synthesize(network, _AUDITED * (size or 1)), network)
     return [feeds for feeds, _ in made_up]

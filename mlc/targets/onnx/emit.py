@@ -30,7 +30,7 @@ _QUANTIZED_OPSET = 13  # the first in which a scale per channel can be written
 def emit(
     network: Network,
     plan: Plan,
-    calibration: Calibration | None,
+    samples: Calibration | None,
     options: Options,
     path: Path,
 ) -> Emission:
@@ -39,8 +39,6 @@ def emit(
     * `fp16`: constants and computation in float16, inputs and outputs in float32;
     * 8-bit activations: QuantizeLinear/DequantizeLinear pairs where the plan stores integers;
     * other weights in fewer bits are widened when the file is loaded, computation is in float32.
-
-    Nothing is calibrated here, so `calibration` is not read.
     """
     import onnx
 

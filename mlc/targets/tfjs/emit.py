@@ -28,7 +28,7 @@ _SHARD_BYTES = 4 * 1024 * 1024  # the largest file that browsers cache without a
 def emit(
     network: Network,
     plan: Plan,
-    calibration: Calibration | None,
+    samples: Calibration | None,
     options: Options,
     path: Path,
 ) -> Emission:

@@ -28,7 +28,7 @@ __all__ = ["emit"]
 def emit(
     network: Network,
     plan: Plan,
-    calibration: Calibration | None,
+    samples: Calibration | None,
     options: Options,
     path: Path,
 ) -> Emission:
@@ -37,8 +37,6 @@ def emit(
     * float16 weights, which LiteRT widens on CPUs and keeps on GPUs;
     * integer activations: integer kernels by the plan's ranges, float inputs and outputs;
     * integer weights alone: widened when the file is loaded, activations in float32.
-
-    Nothing is calibrated here, so `calibration` is not read.
     """
     network = palettize(network, plan)
     model = convert(network)
