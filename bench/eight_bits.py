@@ -16,98 +16,26 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench.results import renew, share
+from bench.subjects import Subject, lite0, resnet8
 from mlc import targets
-from mlc.convert.execute import Reference, concrete_function
-from mlc.convert.network import Description, Network
-from mlc.convert.read import ReadOptions, read
+from mlc.convert.execute import concrete_function
+from mlc.convert.network import Network
 from mlc.optimize.optimize import Request, optimize
 from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import named
 from mlc.targets.target import Options
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
-SIDE, KEPT, EVERY = 224, 0.875, 5
-
 HEAD = "| format | made by | right | change | agreement | megabytes |\n|---|---|---|---|---|---|"
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A network, pictures to calibrate on, others to compare on, and what it answers itself."""
-
-    title: str
-    source: Path
-    network: Network
-    calibration: Array
-    pictures: Array
-    labels: Array
-
-    def samples(self) -> Iterator[dict[str, Array]]:
-        """One calibration picture at a time."""
-        for picture in self.calibration:
-            yield {self.network.inputs[0].name: picture[np.newaxis]}
-
-    @cached_property
-    def answers(self) -> Array:
-        """The classes of the original network."""
-        return self.ask(Reference(self.network).run, self.network.inputs[0].name)
-
-    def ask(self, run: Callable[[Any], Mapping[str, Array]], name: str) -> Array:
-        """The class that `run` gives each compared picture, fed as the input of that name."""
-        found = []
-        for picture in self.pictures:
-            (scores,) = run({name: picture[np.newaxis]}).values()
-            found.append(int(np.argmax(scores)))
-        return np.array(found)
-
-
-def lite0() -> Subject:
-    """EfficientNet-Lite0 with ImageNet weights."""
-    source = SHARED / "models" / "efficientnet_lite0_imagenet.keras"
-    files = sorted((SHARED / "imagenet_500").glob("*.jpg"))
-    pictures = np.stack([tensor(file) for file in files])
-    labels = np.array([int(file.name[:4]) for file in files])
-    compared = np.arange(len(files)) % EVERY != 0
-    network = read(source, Description("lite0"), ReadOptions())
-    found = pictures[~compared], pictures[compared], labels[compared]
-    return Subject("EfficientNet-Lite0, ImageNet", source, network, *found)
-
-
-def resnet8() -> Subject:
-    """ResNet-8 as MLPerf Tiny publishes it."""
-    source = SHARED / "models" / "mlperf_tiny" / "pretrainedResnet.h5"
-    stored = np.load(SHARED / "cifar10_3000.npz")
-    pictures, labels = stored["images"].astype(np.float32), stored["labels"].reshape(-1)
-    network = read(source, Description("resnet8"), ReadOptions())
-    found = pictures[:1000:5], pictures[1000:], labels[1000:]
-    return Subject("ResNet-8 of MLPerf Tiny, CIFAR-10", source, network, *found)
-
-
 SUBJECTS = {"lite0": lite0, "resnet8": resnet8}
-
-
-def tensor(file: Path) -> Array:
-    """The centre of a picture as the network was trained on it: (224, 224, 3), -0.99 … 1."""
-    from PIL import Image
-
-    with Image.open(file) as opened:
-        picture = opened.convert("RGB")
-    side = int(KEPT * min(picture.size))
-    left, top = ((length - side) // 2 for length in picture.size)
-    picture = picture.crop((left, top, left + side, top + side))
-    picture = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    return (np.asarray(picture, np.float32) - 127) / 128
 
 
 def ours(subject: Subject, target: str, recipe: str, folder: Path, ios: int = 16) -> Path:
@@ -258,18 +186,13 @@ def row(subject: Subject, name: str) -> str:
     return f"| {' | '.join((*cells, agreeing, f'{size:.2f}'))} |"
 
 
-def share(part: int, count: int) -> str:
-    from scipy.stats import binomtest
-
-    low, high = binomtest(part, count).proportion_ci(0.95, method="wilson")
-    return f"{part / count:.2%} ({low:.1%}–{high:.1%})"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("subject", choices=SUBJECTS)
     parser.add_argument("--only", default="", help="part of a row's name")
-    parser.add_argument("--output", type=Path, help="append the table to this file")
+    parser.add_argument(
+        "--output", type=Path, help="the file whose section of that title is renewed"
+    )
     options = parser.parse_args()
     subject = SUBJECTS[options.subject]()
     count = len(subject.labels)
@@ -282,10 +205,9 @@ def main() -> None:
             lines.append(row(subject, name))
             print(lines[-1], flush=True)
     if options.output:
-        others = len(subject.calibration)
-        text = f"\n## 8 bits: {subject.title}\n\nn = {count}; {others} others calibrate.\n"
-        with options.output.open("a", encoding="utf-8") as file:
-            file.write(f"{text}\n{HEAD}\n" + "\n".join(lines) + "\n")
+        title = f"8 bits: {subject.title}"
+        intro = f"n = {count}; {len(subject.calibration)} others calibrate."
+        renew(options.output, title, "\n".join([f"## {title}", "", intro, "", HEAD, *lines, ""]))
 
 
 if __name__ == "__main__":

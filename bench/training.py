@@ -22,6 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import mlc
+from bench.results import renew, share
 from mlc import targets
 from mlc.data.dataset import batches
 from mlc.data.synthesized import synthesize
@@ -38,6 +39,8 @@ HEAD = (
     "| times as fast (quartiles) |",
     "|---|---|---|---|---|---|---|",
 )
+
+TRAINED = {"prune", "prune_channels", "cluster", "qat"}  # flags that make a build train
 
 TABLES: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "quantize": (
@@ -90,19 +93,21 @@ def main() -> None:
     chosen = {n: v for n, v in variants.items() if options.only in n or n == "float32"}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        source, data = subject(options.table, folder)
+        source, data, learning = subject(options.table, folder)
+        learning["train_samples"] = options.train_samples
         reports = {}
         for name, settings in chosen.items():
-            common = {"epochs": options.epochs, "train_samples": options.train_samples}
-            settings = {"targets": "tflite", **common, **data, **settings}
-            reports[name] = mlc.build(source, folder / name, **settings)
+            settings = data | settings
+            if TRAINED & settings.keys():
+                settings = learning | {"epochs": options.epochs} | settings
+            reports[name] = mlc.build(source, folder / name, targets="tflite", **settings)
             print(row(name, reports[name], ""), flush=True)
         speeds = timed(reports)
     lines = [row(name, report, speeds.get(name, "—")) for name, report in reports.items()]
     report = reports["float32"]
     accuracy = report.rows[0].evidence.accuracy
     if accuracy:
-        told = share(accuracy.original, accuracy.original_interval)
+        told = share(round(accuracy.original * accuracy.samples), accuracy.samples)
         lines.insert(0, f"| original | {told} | | | | | |")
     called = f"{options.table} --epochs {options.epochs} --train-samples {options.train_samples}"
     section = (
@@ -133,53 +138,34 @@ def timed(reports: dict[str, Report]) -> dict[str, str]:
     }
 
 
-def subject(table: str, folder: Path) -> tuple[Path, dict[str, Any]]:
+def subject(table: str, folder: Path) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+    """A model, the flags of every build of it, and those of a build that trains."""
     if table == "hotdog":
         train, test = SHARED / "hotdog" / "train", SHARED / "hotdog" / "test"
-        return HOTDOG, {"train_data": str(train), "data": str(test), "samples": 1000}
+        return HOTDOG, {"data": str(test), "samples": 1000}, {"train_data": str(train)}
     with np.load(SHARED / "cifar10_3000.npz") as stored:
         x, y = stored["images"], stored["labels"]
     np.savez(folder / "learned.npz", x=x[:1000], y=y[:1000])
     np.savez(folder / "compared.npz", x=x[1000:], y=y[1000:])
     learned, compared = str(folder / "learned.npz"), str(folder / "compared.npz")
-    return RESNET, {
-        "train_data": learned, "calibration": learned, "data": compared, "samples": 2000,
-    }  # fmt: skip
+    data = {"calibration": learned, "data": compared, "samples": 2000}
+    return RESNET, data, {"train_data": learned}
 
 
 def row(name: str, report: Report, speed: str) -> str:
-    from scipy.stats import binomtest
-
     (found,) = report.rows
     evidence = found.evidence
     if evidence.accuracy is None or evidence.parity is None or found.size is None:
         return f"| {name} | {found.level}: {evidence.failure or evidence.reason} | | | | | |"
     accuracy, agreement = evidence.accuracy, evidence.parity.agreement or 0.0
     n = accuracy.samples
-    same = binomtest(round(agreement * n), n).proportion_ci(0.95, method="wilson")
     kept = ", ".join(f"{t.kept} of {len(t.epochs) - 1}" for t in report.training)
     state = "" if found.level == "verified" else f" ({found.level})"
     return (
-        f"| {name}{state} | {share(accuracy.artifact, accuracy.artifact_interval)} "
-        f"| {share(agreement, (same.low, same.high))} "
+        f"| {name}{state} | {share(round(accuracy.artifact * n), n)} "
+        f"| {share(round(agreement * n), n)} "
         f"| {found.size.raw / 1000:.1f} kB | {found.size.gzip / 1000:.1f} kB | {kept} | {speed} |"
     )
-
-
-def share(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.2%} ({interval[0]:.1%}–{interval[1]:.1%})"
-
-
-def renew(file: Path, title: str, section: str) -> None:
-    """Put the section in the place of that of the same title, or at the end."""
-    text = file.read_text(encoding="utf-8") if file.exists() else "# Results\n"
-    start = text.find(f"## {title}\n")
-    if start < 0:
-        file.write_text(f"{text.rstrip()}\n\n{section}", encoding="utf-8")
-        return
-    end = text.find("\n## ", start + 1)
-    rest = "" if end < 0 else text[end:]
-    file.write_text(text[:start] + section + rest, encoding="utf-8")
 
 
 if __name__ == "__main__":

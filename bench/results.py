@@ -1,0 +1,24 @@
+"""How figures are written into docs/results.md: a share with its interval, a section for each table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["renew", "share"]
+
+
+def share(part: int, count: int) -> str:
+    """In percent, with the 95 % Wilson interval."""
+    from scipy.stats import binomtest
+
+    ends = binomtest(part, count).proportion_ci(0.95, method="wilson")
+    return f"{part / count:.2%} ({ends.low:.1%}–{ends.high:.1%})"
+
+
+def renew(file: Path, title: str, section: str) -> None:
+    """Put the section in the place of that of the same title, or at the end."""
+    text = file.read_text(encoding="utf-8") if file.exists() else "# Results\n"
+    before, found, after = text.partition(f"## {title}\n")
+    rest = after[after.find("\n## ") :] if "\n## " in after else ""
+    kept = before if found else f"{text.rstrip()}\n\n"
+    file.write_text(kept + section + rest, encoding="utf-8")
