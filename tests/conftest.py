@@ -25,10 +25,9 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     from mlc.store import cache_folder
 
     folder = tmp_path_factory.mktemp("cache")
-    for packages in ("tfjs", "npm"):
-        kept = cache_folder() / packages
-        kept.mkdir(parents=True, exist_ok=True)
-        (folder / packages).symlink_to(kept)
+    kept = cache_folder() / "node"
+    kept.mkdir(parents=True, exist_ok=True)
+    (folder / "node").symlink_to(kept)
     before = os.environ.get("MLC_CACHE")
     os.environ["MLC_CACHE"] = str(folder)
     yield

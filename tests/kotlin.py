@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-import pytest
+from tests.toolchains import TOOLCHAINS, run
 
-__all__ = ["android", "jars", "kotlin", "path", "run"]
-
-ROOT = Path(__file__).parents[1]
-TOOLCHAINS = ROOT / "toolchains"
-_UNAVAILABLE = 77  # what toolchains/*.sh exit with where there is no such toolchain
+__all__ = ["android", "jars", "kotlin", "path"]
 
 
 def kotlin(*arguments: str | Path) -> str:
@@ -34,13 +29,3 @@ def jars(pom: str = "pom") -> Path:
 def path(parts: Iterable[str | Path]) -> str:
     """A class path."""
     return os.pathsep.join(map(str, parts))
-
-
-def run(*command: str | Path) -> str:
-    """What a tool prints; its failure is that of the test, and a missing toolchain skips it."""
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-    if done.returncode == _UNAVAILABLE:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    if done.returncode:
-        pytest.fail(done.stdout + done.stderr)
-    return done.stdout

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
+from tests.toolchains import ROOT, TOOLCHAINS, run
 
 __all__ = ["build", "check_types", "emit_module", "emit_stubs", "swift"]
 
-ROOT = Path(__file__).parents[1]
-TOOLCHAIN = ROOT / "toolchains" / "swift.sh"
 # What the code here uses of Apple's frameworks, each declaration with the page that documents it.
 STUBS = Path(__file__).parent / "apple"
-_UNAVAILABLE = 77  # what toolchains/*.sh exit with where there is no such toolchain
 _STRICT = (
     "-swift-version", "6", "-strict-concurrency=complete", "-warnings-as-errors", "-parse-as-library",
 )  # fmt: skip
 
 
 def swift(*arguments: str | Path, cwd: Path = ROOT) -> str:
-    """What a command of the toolchain prints; its failure is that of the test."""
-    command = [str(TOOLCHAIN), *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
-    if done.returncode == _UNAVAILABLE:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    if done.returncode:
-        pytest.fail(done.stdout + done.stderr)
-    return done.stdout + done.stderr
+    """What a command of the toolchain prints, its warnings too."""
+    return run(TOOLCHAINS / "swift.sh", *arguments, cwd=cwd, stderr=True)
 
 
 def check_types(sources: Iterable[Path], *modules: Path) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import mlc
 from mlc.bundle.manifest import MANIFEST, read_manifest
 from mlc.errors import MachineError, SourceError, UnverifiableError, UsageError, first_line
+from mlc.node import find_node, packages
 from mlc.store import cache_folder
-from mlc.targets.tfjs.node import find_node, packages
 
 __all__ = ["BUNDLE", "CHANNEL", "WEB", "build_page", "check_bundle", "write_site"]
 

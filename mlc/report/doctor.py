@@ -26,7 +26,7 @@ def print_doctor() -> int:
         healthy &= not missing
         table.add_row(name, "[red]missing: pip install it[/]" if missing else version)
     try:
-        from mlc.targets.tfjs.node import find_node
+        from mlc.node import find_node
 
         table.add_row("node (runs TF.js)", escape(str(find_node())))
     except MlcError as error:

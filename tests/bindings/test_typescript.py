@@ -13,7 +13,7 @@ import pytest
 
 from mlc.bindings.generate import LANGUAGES, generate
 from mlc.bundle.manifest import read_manifest
-from mlc.targets.tfjs.node import find_node, packages
+from mlc.node import find_node, packages
 from tests import networks
 from tests.bindings import exam
 from tests.command import mlc

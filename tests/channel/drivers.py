@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -11,15 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
+from mlc.node import find_node, packages
+from tests.kotlin import jars, kotlin, path
+from tests.swift import swift
+from tests.toolchains import ROOT, TOOLCHAINS, run
 
-from mlc.targets.tfjs.node import find_node, packages
+__all__ = ["HERE", "LANGUAGES", "Driver"]
 
-__all__ = ["HERE", "LANGUAGES", "ROOT", "Driver", "run"]
-
-ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-_UNAVAILABLE = 77  # what toolchains/*.sh exit with where there is no such toolchain
 
 
 class Driver:
@@ -86,38 +84,25 @@ def _typescript(folder: Path) -> Sequence[str]:
     modules = packages(node, ROOT / "tests" / "bindings" / "typescript") / "node_modules"
     tsc = [node.node, str(modules / "typescript" / "bin" / "tsc")]
     types = ["--typeRoots", str(modules / "@types"), "--outDir", str(folder)]
-    run([*tsc, "--project", str(HERE / "typescript" / "tsconfig.json"), *types])
+    run(*tsc, "--project", HERE / "typescript" / "tsconfig.json", *types)
     (folder / "package.json").write_text('{"type": "module"}')
     return [node.node, str(folder / "tests" / "channel" / "typescript" / "driver.js")]
 
 
 def _kotlin(folder: Path) -> Sequence[str]:
-    toolchain = str(ROOT / "toolchains" / "kotlin.sh")
-    jars = Path(run([toolchain, "jars"]).strip())
-    libraries = [str(jars / "kotlin-stdlib.jar"), str(jars / "json.jar")]
+    libraries = [jars() / "kotlin-stdlib.jar", jars() / "json.jar"]
     client = ROOT / "android_sample" / "app" / "src" / "main" / "kotlin" / "mlc" / "updates"
-    sources = [*map(str, sorted(client.glob("*.kt"))), str(HERE / "kotlin" / "Driver.kt")]
-    program = str(folder / "driver.jar")
-    options = ["-Werror", "-jvm-target", "1.8", "-cp", os.pathsep.join(libraries), "-d", program]
-    run([toolchain, "kotlinc", *options, *sources])
-    return ["java", "-cp", os.pathsep.join([program, *libraries]), "DriverKt"]
+    sources = [*sorted(client.glob("*.kt")), HERE / "kotlin" / "Driver.kt"]
+    program = folder / "driver.jar"
+    options = ("-Werror", "-jvm-target", "1.8", "-cp", path(libraries), "-d", program)
+    kotlin("kotlinc", *options, *sources)
+    return ["java", "-cp", path([program, *libraries]), "DriverKt"]
 
 
 def _swift(folder: Path) -> Sequence[str]:
-    toolchain = str(ROOT / "toolchains" / "swift.sh")
-    places = ["--package-path", str(HERE / "swift"), "--scratch-path", str(folder)]
-    run([toolchain, "swift", "build", *places, "-Xswiftc", "-warnings-as-errors"])
-    return [toolchain, str(folder / "debug" / "Driver")]
-
-
-def run(command: Sequence[str]) -> str:
-    """What a tool prints; where its toolchain cannot be had, the tests are skipped with the reason."""
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode == _UNAVAILABLE:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    if done.returncode:
-        pytest.fail(done.stdout + done.stderr)
-    return done.stdout
+    places = ("--package-path", HERE / "swift", "--scratch-path", folder)
+    swift("swift", "build", *places, "-Xswiftc", "-warnings-as-errors")
+    return [str(TOOLCHAINS / "swift.sh"), str(folder / "debug" / "Driver")]
 
 
 # How each client is made ready, in a folder of its own.

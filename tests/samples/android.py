@@ -15,7 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.kotlin import ROOT, android, jars, kotlin, path, run
+from tests.kotlin import android, jars, kotlin, path
+from tests.toolchains import ROOT, run
 
 __all__ = ["SAMPLE", "Build", "setting"]
 

@@ -17,8 +17,9 @@ import pytest
 from mlc.channel import keys
 from mlc.channel.publish import Signing, publish
 from tests.channel.server import Host, host
-from tests.kotlin import ROOT, android, run
+from tests.kotlin import android
 from tests.samples.android import SAMPLE, Build, setting
+from tests.toolchains import ROOT, run
 
 pytestmark = [pytest.mark.apps, pytest.mark.xdist_group("android")]
 

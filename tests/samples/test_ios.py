@@ -18,7 +18,8 @@ import pytest
 
 from tests.bindings import exam
 from tests.command import mlc
-from tests.swift import ROOT, check_types, emit_module, emit_stubs, swift
+from tests.swift import check_types, emit_module, emit_stubs, swift
+from tests.toolchains import ROOT
 
 SAMPLE = ROOT / "ios_sample"
 EXAMPLES = ROOT / "examples"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc.targets.tfjs.node import find_node, packages
+from mlc.node import find_node, packages
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "web_demo"

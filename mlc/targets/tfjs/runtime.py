@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from mlc.errors import DataError, UnverifiableError
+from mlc.node import find_node, packages
 from mlc.targets.target import Arrays, Runtime
 from mlc.targets.tfjs.artifact import GraphModel, Port, read
-from mlc.targets.tfjs.node import RUNNER, find_node, packages
 
-__all__ = ["TfjsRuntime", "open"]
+__all__ = ["RUNNER", "TfjsRuntime", "open"]
+
+RUNNER = Path(__file__).parent / "runner"
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -39,7 +41,7 @@ def open(path: Path) -> Runtime:
                 "Move text out of the model, into the app.",
             )
     node = find_node()
-    return TfjsRuntime(model, node.node, packages(node))
+    return TfjsRuntime(model, node.node, packages(node, RUNNER))
 
 
 @dataclass(frozen=True)

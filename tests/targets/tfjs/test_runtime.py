@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -104,6 +105,8 @@ def test_closing_twice_and_running_after_it(artifact: Path) -> None:
 @pytest.fixture
 def replace_runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
     def replace(script: str) -> None:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(module.RUNNER / name, tmp_path)
         (tmp_path / "runner.mjs").write_text(script)
         monkeypatch.setattr(module, "RUNNER", tmp_path)
 

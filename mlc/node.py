@@ -1,4 +1,4 @@
-"""Node and the TF.js packages: found or installed once, never half."""
+"""Node, and packages of npm: found or installed once, never half."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from pathlib import Path
 from mlc.errors import UnverifiableError
 from mlc.store import cache_folder
 
-__all__ = ["RUNNER", "Node", "find_node", "packages"]
+__all__ = ["Node", "find_node", "packages"]
 
-RUNNER = Path(__file__).parent / "runner"
-_OLDEST = 18  # runner.mjs and TF.js 4.22 are tried from this Node on
+_OLDEST = 18  # the runner of the TF.js room is tried from this Node on
 _INSTALL_SECONDS = 600
 
 
@@ -49,17 +48,15 @@ def find_node() -> Node:
     return Node(node, (node, str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")))
 
 
-def packages(node: Node, declared: Path = RUNNER) -> Path:
-    """The folder whose `node_modules` holds TF.js, in the user's cache; installed on first use.
+def packages(node: Node, declared: Path) -> Path:
+    """A folder in the user's cache whose `node_modules` holds what `declared` locks.
 
-    Other packages than those of the runner are `declared` by another folder with a lock file.
-
-    The folder is named after the lock file, so another version of TF.js is another folder. It is
-    filled under another name and renamed when complete: an interrupted install leaves nothing that
-    could be taken for a whole one, and of two processes at once the second finds the first's.
+    It is installed on first use, and named after the lock file, so other versions are another folder.
+    It is filled under another name and renamed when complete: an interrupted install leaves nothing
+    that could be taken for a whole one, and of two processes at once the second finds the first's.
     """
     lock = (declared / "package-lock.json").read_bytes()
-    cache = cache_folder() / "tfjs"
+    cache = cache_folder() / "node"
     installed = cache / hashlib.sha256(lock).hexdigest()[:16]
     if installed.is_dir():
         return installed

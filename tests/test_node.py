@@ -1,4 +1,4 @@
-"""Finding Node, and installing TF.js whole or not at all."""
+"""Finding Node, and installing packages whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from mlc import node as module
 from mlc.errors import UnverifiableError
-from mlc.targets.tfjs import node as module
-from mlc.targets.tfjs.node import RUNNER, Node, find_node, packages
+from mlc.node import Node, find_node, packages
+from mlc.targets.tfjs.runtime import RUNNER
 
 ANY = Node("node", ("npm",))
 
@@ -19,7 +20,7 @@ ANY = Node("node", ("npm",))
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MLC_CACHE", str(tmp_path))
-    return tmp_path / "tfjs"
+    return tmp_path / "node"
 
 
 def install(monkeypatch: pytest.MonkeyPatch, then: BaseException | None = None) -> None:
@@ -36,18 +37,18 @@ def test_an_interrupted_install_leaves_nothing(
 ) -> None:
     install(monkeypatch, then=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        packages(ANY)
+        packages(ANY, RUNNER)
     assert list(cache.iterdir()) == []
     install(monkeypatch)
-    assert (packages(ANY) / "node_modules").is_dir()
+    assert (packages(ANY, RUNNER) / "node_modules").is_dir()
 
 
 def test_the_slower_of_two_installs_gives_way(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch)
-    first = packages(ANY)
+    first = packages(ANY, RUNNER)
     (first / "first").touch()
     monkeypatch.setattr(Path, "is_dir", iter_then(Path.is_dir, first))
-    assert packages(ANY) == first
+    assert packages(ANY, RUNNER) == first
     assert (first / "first").exists()
     assert [p.name for p in cache.iterdir()] == [first.name]
 
@@ -69,7 +70,7 @@ def test_npms_reason_is_told(cache: Path, tmp_path: Path) -> None:
     script = "import sys; sys.exit('npm error code ENOTFOUND\\nnpm error network')"
     broken = Node(sys.executable, (sys.executable, "-c", script))
     with pytest.raises(UnverifiableError, match=r"mlc-tfjs-runner \(code ENOTFOUND\)"):
-        packages(broken)
+        packages(broken, RUNNER)
     assert list(cache.iterdir()) == []
 
 
@@ -77,7 +78,7 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "file").touch()
     monkeypatch.setenv("MLC_CACHE", str(tmp_path / "file"))
     with pytest.raises(UnverifiableError, match="cannot be stored"):
-        packages(ANY)
+        packages(ANY, RUNNER)
 
 
 def test_without_a_node_of_the_machine_the_wheels_is_taken(
