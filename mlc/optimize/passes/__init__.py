@@ -9,6 +9,7 @@ from mlc.optimize.passes.fold_batch_norm import fold_batch_norm
 from mlc.optimize.passes.fold_constants import fold_constants
 from mlc.optimize.passes.fold_input_scale import fold_input_scale
 from mlc.optimize.passes.fuse_activations import fuse_activations
+from mlc.optimize.passes.global_pool_to_mean import global_pool_to_mean
 from mlc.optimize.passes.remove_identities import remove_identities
 
 __all__ = ["PIPELINE", "Pass"]
@@ -24,4 +25,6 @@ PIPELINE: tuple[Pass, ...] = (
     fold_batch_norm,
     fold_input_scale,
     fuse_activations,
+    # Last what only quantization sees.
+    global_pool_to_mean,
 )

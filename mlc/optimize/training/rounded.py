@@ -10,7 +10,6 @@ import numpy as np
 
 from mlc.convert.graph import Body
 from mlc.optimize.decide import FIXED
-from mlc.optimize.exact import exact
 from mlc.optimize.plan import Activation, Plan, Weight
 from mlc.optimize.training.thaw import Parameter
 
@@ -18,6 +17,7 @@ __all__ = ["Rounded", "Scale", "round_activations", "with_scales"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_LOST = 13  # of the 24 significant bits of float32: scales have 11
 _PACE = 10.0  # scales move so many times as fast as weights, in relation to their size
 
 
@@ -41,7 +41,7 @@ class Rounded:
         others = [i for i in range(values.shape.rank) if i not in self._weight.axes]
         peak = tf.reduce_max(tf.abs(values), axis=others, keepdims=True)
         most = 2 ** (self._weight.bits - 1) - 1
-        scale = tf.stop_gradient(tf.where(peak > 0, peak, 1.0) / most)
+        scale = tf.stop_gradient(_exact(tf.where(peak > 0, peak, 1.0) / most))
         return values + tf.stop_gradient(tf.round(values / scale) * scale - values)
 
     def frozen(self) -> Array:
@@ -64,11 +64,25 @@ class Scale:
         """A scalar."""
         import tensorflow as tf
 
-        return self._start * tf.exp(_PACE * self._growth)
+        free = self._start * tf.exp(_PACE * self._growth)
+        return free + tf.stop_gradient(_exact(free) - free)
 
     def frozen(self) -> Array:
         """The scale, a float32 scalar."""
         return np.asarray(self.tensor())
+
+
+def _exact(scale: Any) -> Any:
+    """`exact`, as ops: weights that training leaves between two integers fall as the plan has them fall.
+
+    Of float32 the last 13 of 24 significant bits go, halves to even.
+    """
+    import tensorflow as tf
+
+    bits = tf.bitcast(scale, tf.int32)
+    odd = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, _LOST), 1)
+    nearest = bits + (2 ** (_LOST - 1) - 1) + odd
+    return tf.bitcast(tf.bitwise.bitwise_and(nearest, -(2**_LOST)), tf.float32)
 
 
 def round_activations(body: Body, plan: Plan) -> dict[str, str]:
@@ -125,7 +139,7 @@ def with_scales(plan: Plan, names: Mapping[str, str], values: Mapping[str, Array
     def found(row: Activation) -> Activation:
         if row.name not in names:
             return row
-        scale = float(exact(values[names[row.name]]))
+        scale = float(values[names[row.name]])
         low, high = (scale * end for end in _integers(row))
         return replace(row, scale=scale, low=low, high=high)
 

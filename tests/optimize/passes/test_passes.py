@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 
 from mlc.convert.graph import Program
+from mlc.optimize.optimize import Request, make_plan
 from mlc.optimize.passes import PIPELINE
 from mlc.optimize.passes.equalize import equalize
 from mlc.optimize.passes.fold_batch_norm import fold_batch_norm
 from mlc.optimize.passes.fold_constants import fold_constants
 from mlc.optimize.passes.fold_input_scale import fold_input_scale
 from mlc.optimize.passes.fuse_activations import fuse_activations
+from mlc.optimize.passes.global_pool_to_mean import global_pool_to_mean
 from mlc.optimize.passes.linear import linears
 from mlc.optimize.passes.relu6_to_relu import relu6_to_relu
 from mlc.optimize.passes.remove_identities import remove_identities
-from tests.optimize.passes.graphs import constant, difference, ops, rewritten, traced
+from mlc.optimize.recipe import named
+from tests.optimize.passes.graphs import SHAPE, constant, difference, ops, rewritten, traced
 
 CLEAN = (fold_constants, remove_identities)
 
@@ -191,3 +194,31 @@ def test_relu6_becomes_relu_only_where_it_never_clipped() -> None:
         relu6_to_relu(program, {first: 5.9, second: 6.0})
 
     assert sorted(ops(rewritten(network, drop))) == ["Mul", "Relu", "Relu6"]
+
+
+@pytest.mark.parametrize(
+    ("window", "padding", "left"),
+    [(8, "VALID", "Mean"), (8, "SAME", "Mean"), (4, "VALID", "AvgPool"), (16, "SAME", "AvgPool")],
+)
+def test_only_a_pool_over_all_is_a_mean(window: int, padding: str, left: str) -> None:
+    import tensorflow as tf
+
+    network = traced(lambda x: tf.nn.avg_pool2d(x, window, window, padding))
+    found = rewritten(network, global_pool_to_mean)
+    assert ops(found) == [left]
+    assert difference(network, found) < 1e-6
+
+
+def test_a_mean_has_a_grid_of_its_own() -> None:
+    import tensorflow as tf
+
+    network = traced(lambda x: tf.reshape(tf.nn.avg_pool2d(tf.nn.relu(x), 8, 8, "VALID"), [1, 4]))
+    x = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
+    request = Request(named("int8"), lambda: [{"x": x}])
+    before, after = (
+        [a.scale for a in make_plan(n, request).activations]
+        for n in (network, rewritten(network, *PIPELINE))
+    )
+    assert len(before) == len(after) == 4, "input, Relu, pool, Reshape"
+    assert before[1] == before[2] == before[3]
+    assert after[2] == after[3] < after[1] / 4
