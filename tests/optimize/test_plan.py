@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ from mlc.optimize.optimize import Request, make_plan, optimize, simplify
 from mlc.optimize.plan import Plan, Weight, dequantize, quantize, read_plan, write_plan
 from mlc.optimize.recipe import EXAMPLES, named
 from mlc.optimize.simulate import simulate
+from mlc.optimize.tune import outputs, signal_to_noise
+from tests.optimize.passes.graphs import traced
 
 
 def planned(network: Network, recipe: str, samples: int = 8) -> tuple[Network, Plan]:
@@ -120,6 +124,38 @@ def test_a_badly_scaled_network_is_equalized_and_the_plan_says_so(
     assert kept.gain > 10
     assert kept.change is not None
     assert kept.change < 1e-4
+
+
+def test_biases_are_corrected_for_the_formats_that_compute_in_float_too(tmp_path: Path) -> None:
+    """An outlier makes the integer activations so coarse that beside them little of it is seen."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(10, 1, (32, 1, 256)).astype(np.float32)
+    inputs[:, :, 0] = 100
+
+    def layer(x: Any) -> Any:
+        weights = rng.uniform(-1, 1, (256, 64)).astype(np.float32)
+        weights[0] = 0
+        return tf.nn.bias_add(tf.matmul(x, tf.constant(weights)), tf.zeros(64))
+
+    network = traced(layer, (1, 256))
+    plan, steps = optimize(
+        tmp_path, network, Request(named("int8"), lambda: [{"x": x} for x in inputs])
+    )
+    assert plan.passes == ("correct_bias",)
+    (kept,) = [step for step in steps if step.name == "correct_bias"]
+    corrected = Network.load(tmp_path)
+    original = outputs(network, [{"x": x} for x in inputs])
+
+    def gain(plan: Plan) -> float:
+        of = [
+            signal_to_noise(one, plan, original, lambda: [{"x": x} for x in inputs])
+            for one in (network, corrected)
+        ]
+        return of[1] - of[0]
+
+    assert 0 < gain(plan) < 3 < gain(replace(plan, activations=())) == kept.gain
 
 
 @pytest.mark.parametrize("name", ["int9", "w5", "w8-tensor", "w5-palette", "w8a4", "", "W8"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mlc.convert.graph import Body, Program, attribute
@@ -20,6 +22,7 @@ def fold_input_scale(program: Program) -> None:
         After:   x ─► Conv2D(w·s) ─► BiasAdd(Σ w·t) ─► y
 
     Where a convolution pads with zeros the border would see `t` as 0: there only a scale is folded.
+    What is the bias of a linear op already stays: it costs nothing there, and `correct_bias` needs it.
     Requires: folded constants, no identities. Ensures: nothing else; it is undone by nothing.
     """
     for body in program.bodies():
@@ -35,7 +38,7 @@ def _absorb(body: Body, name: str) -> bool:
         return False
     before = body.nodes[op.data]
     step = affine(body, before)
-    if step is None or body.only_reader(before.name) is None:
+    if step is None or body.only_reader(before.name) is None or _is_bias(body, before):
         return False
     x, change = step
     weights = body.constant_value(op.kernel)
@@ -49,6 +52,11 @@ def _absorb(body: Body, name: str) -> bool:
     scale_inputs(body, op, np.broadcast_to(change.scale, weights.shape[op.input_axis]))
     body.prune()
     return True
+
+
+def _is_bias(body: Body, node: Any) -> bool:
+    """Whether it is what `fold_batch_norm` leaves behind a linear op."""
+    return node.op == "BiasAdd" and linear(body, body.producer(node.input[0])) is not None
 
 
 def _sees_every_input(op: Linear) -> bool:

@@ -127,6 +127,16 @@ def test_a_scale_in_front_is_always_folded() -> None:
         assert difference(network, folded) < 1e-5
 
 
+def test_the_bias_of_a_linear_op_in_front_stays_with_it() -> None:
+    import tensorflow as tf
+
+    def two(x: Any) -> Any:
+        return conv(tf.nn.bias_add(conv(x), constant(4)), "VALID")
+
+    network = traced(two)
+    assert ops(rewritten(network, *PIPELINE)) == ["Conv2D", "BiasAdd", "Conv2D"]
+
+
 def test_clips_become_activations() -> None:
     import tensorflow as tf
 
