@@ -1,10 +1,11 @@
 """8 bits in every format: the original network, each vendor's default, and mlc's plan.
 
-    python bench/eight_bits.py lite0|resnet8 [--only NAME] [--output docs/results.md]
+    python bench/eight_bits.py lite0|resnet8|hotdog [--only NAME] [--output docs/results.md]
 
 1. `lite0`: EfficientNet-Lite0 on 500 pictures of ImageNet; every fifth calibrates.
 2. `resnet8`: MLPerf Tiny's ResNet-8 on 3,000 pictures of CIFAR-10; 200 of the first 1,000 calibrate, the
    last 2,000 are compared.
+3. `hotdog`: the example Not Hotdog on the 344 photos of its test folder; 200 of train/ calibrate.
 
 Networks and pictures are in ../shared/data. Every artifact is read back from disk and run in the
 runtime of its format, onnxruntime with its defaults; vendors' tools are called as their own guides do.
@@ -24,7 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.results import renew, share
-from bench.subjects import Subject, lite0, resnet8
+from bench.subjects import Subject, hotdog, lite0, resnet8
 from mlc import targets
 from mlc.convert.execute import concrete_function
 from mlc.convert.network import Network
@@ -35,7 +36,7 @@ from mlc.targets.target import Options
 
 HEAD = "| format | made by | right | change | agreement | megabytes |\n|---|---|---|---|---|---|"
 
-SUBJECTS = {"lite0": lite0, "resnet8": resnet8}
+SUBJECTS = {"lite0": lite0, "resnet8": resnet8, "hotdog": hotdog}
 
 
 def ours(subject: Subject, target: str, recipe: str, folder: Path, ios: int = 16) -> Path:
@@ -206,7 +207,10 @@ def main() -> None:
             print(lines[-1], flush=True)
     if options.output:
         title = f"8 bits: {subject.title}"
-        intro = f"n = {count}; {len(subject.calibration)} others calibrate."
+        intro = (
+            f"`python bench/eight_bits.py {options.subject}`: every artifact read back from disk and run "
+            f"in the runtime of its format; n = {count}, {len(subject.calibration)} others calibrate."
+        )
         renew(options.output, title, "\n".join([f"## {title}", "", intro, "", HEAD, *lines, ""]))
 
 

@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from mlc.config import load, resolve
 from mlc.convert.execute import Reference
 from mlc.convert.network import Description, Network
 from mlc.convert.read import ReadOptions, read
+from mlc.data.dataset import open_data
 
-__all__ = ["Subject", "lite0", "resnet8"]
+__all__ = ["Subject", "hotdog", "lite0", "resnet8"]
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
 SIDE, KEPT, EVERY = 224, 0.875, 5
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -72,6 +75,20 @@ def resnet8() -> Subject:
     network = read(source, Description("resnet8"), ReadOptions())
     found = pictures[:1000:5], pictures[1000:], labels[1000:]
     return Subject("ResNet-8 of MLPerf Tiny, CIFAR-10", source, network, *found)
+
+
+def hotdog() -> Subject:
+    """The example Not Hotdog with its own preprocessing; 200 pictures of its train folder calibrate."""
+    source = ROOT / "examples" / "not_hotdog" / "not_hotdog.h5"
+    config = resolve(source, None, load(source, None), {})
+    network = read(source, config.description, config.read)
+    network = network.described(preprocessing=config.preprocessing, labels=config.labels)
+    name = network.inputs[0].name
+    folders = ((SHARED / "hotdog" / "train", 200), (SHARED / "hotdog" / "test", 1000))
+    train, test = (list(open_data(str(f), network, most).samples()) for f, most in folders)
+    calibration, pictures = (np.stack([s.feeds[name] for s in part]) for part in (train, test))
+    labels = np.array([sample.label for sample in test])
+    return Subject("Not Hotdog, photos", source, network, calibration, pictures, labels)
 
 
 def tensor(file: Path) -> Array:
