@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mlc import targets
+from mlc.bundle.manifest import MANIFEST, read_manifest
 from mlc.errors import DataError, SourceError
 from mlc.targets.target import Array, Runtime
 
@@ -19,10 +20,14 @@ def run(artifact: Path, inputs: Sequence[str]) -> tuple[str, dict[str, Array]]:
     """Open `artifact` and run it once; returns the runtime's name and its outputs.
 
     `inputs` are `file.npy`, `NAME=file.npy`, or a `file.npz` with an array per input. A missing batch
-    dimension is added. Raises `DataError` for arrays that are missing or do not fit.
+    dimension is added. Raises `DataError` for arrays that are missing or do not fit, `SourceError` for
+    what is no artifact.
     """
     if not artifact.exists():
         raise SourceError(f"{artifact} does not exist.", "Check the path.")
+    if (artifact / MANIFEST).is_file():
+        files = [str(artifact / a["file"]) for a in read_manifest(artifact)["artifacts"]]
+        raise SourceError(f"{artifact} is a bundle.", f"Give one of its files: {', '.join(files)}.")
     with closing(targets.target(targets.recognise(artifact)).open(artifact)) as runtime:
         return runtime.name, runtime.run(_feeds(runtime, inputs))
 

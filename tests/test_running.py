@@ -56,3 +56,10 @@ def test_what_does_not_fit_is_a_sentence(given: str, says: str, built: Built, ar
     assert len(done.err.strip().splitlines()) <= 2
     assert "Traceback" not in done.err
     assert "defect of mlc" not in done.err
+
+
+def test_of_a_bundle_its_files_are_named(built: Built, arrays: Path) -> None:
+    done = mlc("run", built.dist, "-i", arrays / "image.npy")
+    assert done.code == 4
+    assert "is a bundle." in done.err
+    assert "cnn.tflite" in done.err
