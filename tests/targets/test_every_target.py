@@ -13,8 +13,9 @@ import pytest
 
 from mlc import targets
 from mlc.convert.execute import Reference
+from mlc.convert.freeze import freeze
 from mlc.convert.metadata import facts_of, from_texts
-from mlc.convert.network import Network
+from mlc.convert.network import Description, Network, Provenance, TensorSpec
 from mlc.convert.preprocessing import Preprocessing
 from mlc.data.dataset import Calibration, batches
 from mlc.data.synthesized import synthesize
@@ -77,6 +78,23 @@ def test_float32_equals_the_network(
     checks = judge(found, artifact.emission.weights, artifact.emission.activations)
     assert [c.state for c in checks] == ["passed", "passed"], checks
     assert artifact.emission.precision == "float32"
+
+
+def test_the_mean_of_an_even_map_has_six_digits(emit: Callable[..., Artifact]) -> None:
+    """Sums of one number after the other are wrong in the fourth digit here: see `mean_by_rows`."""
+    import tensorflow as tf
+
+    network = freeze(
+        lambda feeds: {"y": tf.reduce_mean(tf.nn.relu(feeds["x"]), [1, 2])},
+        [TensorSpec("x", (1, 112, 112, 8), "float32")],
+        Provenance("x", "test", "0" * 64),
+        Description("mean"),
+    )
+    even = np.random.default_rng(0).uniform(2, 3, 8).astype(np.float32)
+    x = np.broadcast_to(even, (1, 112, 112, 8))
+    artifact = emit(network)
+    with closing(targets.target(artifact.target).open(artifact.emission.path)) as runtime:
+        np.testing.assert_allclose(runtime.run({"x": x})["y"][0], even, rtol=5e-6)
 
 
 @pytest.mark.parametrize("recipe", ["fp16", "int8"])

@@ -10,6 +10,7 @@ from mlc.optimize.passes.fold_constants import fold_constants
 from mlc.optimize.passes.fold_input_scale import fold_input_scale
 from mlc.optimize.passes.fuse_activations import fuse_activations
 from mlc.optimize.passes.global_pool_to_mean import global_pool_to_mean
+from mlc.optimize.passes.mean_by_rows import mean_by_rows
 from mlc.optimize.passes.remove_identities import remove_identities
 
 __all__ = ["PIPELINE", "Pass"]
@@ -25,6 +26,7 @@ PIPELINE: tuple[Pass, ...] = (
     fold_batch_norm,
     fold_input_scale,
     fuse_activations,
-    # Last what only quantization sees.
+    # Last what only rounding sees.
     global_pool_to_mean,
+    mean_by_rows,
 )

@@ -17,6 +17,7 @@ from mlc.optimize.passes.fold_input_scale import fold_input_scale
 from mlc.optimize.passes.fuse_activations import fuse_activations
 from mlc.optimize.passes.global_pool_to_mean import global_pool_to_mean
 from mlc.optimize.passes.linear import linears
+from mlc.optimize.passes.mean_by_rows import mean_by_rows
 from mlc.optimize.passes.relu6_to_relu import relu6_to_relu
 from mlc.optimize.passes.remove_identities import remove_identities
 from mlc.optimize.recipe import named
@@ -232,3 +233,25 @@ def test_a_mean_has_a_grid_of_its_own() -> None:
     assert len(before) == len(after) == 4, "input, Relu, pool, Reshape"
     assert before[1] == before[2] == before[3]
     assert after[2] == after[3] < after[1] / 4
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_large_mean_is_taken_by_rows(keep: bool) -> None:
+    import tensorflow as tf
+
+    shape = (1, 40, 30, 4)
+    network = traced(lambda x: tf.reduce_mean(x, [1, -2], keepdims=keep), shape)
+    found = rewritten(network, mean_by_rows)
+    assert ops(found) == ["Mean", "Mean"]
+    assert difference(network, found, shape) < 1e-5
+    assert ops(rewritten(found, mean_by_rows)) == ["Mean", "Mean"], "once is enough"
+
+
+@pytest.mark.parametrize("axes", [[1], [1, 2, 3], [2, 3]])
+def test_other_means_stay(axes: list[int]) -> None:
+    import tensorflow as tf
+
+    network = traced(lambda x: tf.reduce_mean(x, axes), (1, 40, 30, 4))
+    assert ops(rewritten(network, mean_by_rows)) == ["Mean"]
+    small = traced(lambda x: tf.reduce_mean(x, [1, 2]))
+    assert ops(rewritten(small, mean_by_rows)) == ["Mean"]
