@@ -112,7 +112,9 @@ def _onnx(path: Path, least: int) -> Held:
             indices.add(producers[node.input[1]].input[0])
     kernels = [
         Kernel(
-            "index" if name in indices else values.dtype.name,
+            "index"
+            if name in indices
+            else {"uint8": "int8"}.get(values.dtype.name, values.dtype.name),
             np.unique(values).size,
             scales.get(name, 0),
         )

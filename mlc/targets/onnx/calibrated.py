@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from mlc.convert.graph import Program
 from mlc.convert.network import Network
 from mlc.optimize.plan import Activation, Plan, quantize
 from mlc.targets.onnx.graphs import captured, subgraphs
-from mlc.targets.onnx.saturation import safe_scales
+from mlc.targets.onnx.saturation import may_overflow
 from mlc.targets.planned import PlannedWeights, planned_points
 
 __all__ = ["Lowered", "quantize_operations"]
@@ -28,15 +28,13 @@ _MOVES = frozenset({
 _LINEAR = ("Conv", "Gemm", "MatMul")  # with integer kernels in onnxruntime
 _FUSED = ("Clip", "Relu")  # computed with the operation before
 _BEFORE_FUSED = (*_LINEAR, "Add", "Mul")
+_MIDDLE = 128  # of uint8: what 0 of the plan's int8 is there
 
 
 @dataclass
 class Lowered:
-    """What became of the plan: weights with its scales and with larger ones, activations."""
+    """What became of the plan's activations."""
 
-    exact: int = 0
-    coarser: int = 0
-    most: float = 1.0  # largest ratio of a weight's scale to the plan's
     activations: dict[str, float] = field(
         default_factory=dict
     )  # scales of those stored as integers
@@ -54,8 +52,8 @@ def quantize_operations(model: Any, network: Network, plan: Plan) -> Lowered:
 
     Runtimes compute what stands between DQ and Q in integers where they have a kernel, and in float32
     with the same rounding where they have none. Activations are uint8, 128 above the plan's int8:
-    x64 CPUs have faster kernels for these. Weights whose sums could overflow there get larger scales
-    than the plan's; see `saturation`. What loops read stays float32.
+    x64 CPUs have faster kernels for these. So are weights whose sums could overflow there as int8; see
+    `saturation`. What loops read stays float32.
     """
     graph = model.graph
     known = _entries(graph, network, plan)
@@ -71,9 +69,7 @@ def quantize_operations(model: Any, network: Network, plan: Plan) -> Lowered:
     scales: dict[str, Any] = {}
     for node in list(graph.node):
         if node.op_type in _LINEAR and node.input[0] in entries and node.input[1] in constants:
-            _lower_weights(
-                node, constants, entries[node.input[0]], weights, builder, lowered, scales
-            )
+            _lower_weights(node, constants, entries[node.input[0]], weights, builder, scales)
     for name, activation in entries.items():
         builder.store(name, activation)
     builder.write()
@@ -129,7 +125,6 @@ def _lower_weights(
     data: Activation,
     weights: PlannedWeights,
     builder: _Builder,
-    lowered: Lowered,
     done: dict[str, Any],
 ) -> None:
     import onnx
@@ -140,13 +135,11 @@ def _lower_weights(
         weight = weights.find(values)
         if weight is None or weight.scheme != "linear" or len(weight.axes) > 1:
             return
-        planned = np.array(weight.scale, np.float32)
-        scale = np.maximum(planned, safe_scales(node, values, weight.axes, planned))
-        lowered.exact += bool((scale == planned).all())
-        lowered.coarser += bool((scale != planned).any())
-        lowered.most = max(lowered.most, float((scale / planned).max()))
-        used = replace(weight, scale=tuple(map(float, scale)))
-        done[name] = (builder.constant(name, quantize(values, used), scale, weight.axes), scale)
+        scale = np.array(weight.scale, np.float32)
+        integers = quantize(values, weight)
+        if may_overflow(node, integers):
+            integers = (integers.astype(np.int16) + _MIDDLE).astype(np.uint8)
+        done[name] = (builder.constant(name, integers, scale, weight.axes), scale)
     node.input[1], scale = done[name]
     if len(node.input) > 2 and node.input[2] in constants and node.op_type in ("Conv", "Gemm"):
         bias = onnx.numpy_helper.to_array(constants[node.input[2]]).astype(np.float64)
@@ -174,7 +167,8 @@ class _Builder:
         scale = scale if axes else scale.reshape(())
         self._add(f"{name}.int", integers)
         self._add(f"{name}.scale", scale.astype(np.float32))
-        self._add(f"{name}.zero", np.zeros(scale.shape, integers.dtype))
+        zero = _MIDDLE if integers.dtype == np.uint8 else 0
+        self._add(f"{name}.zero", np.full(scale.shape, zero, integers.dtype))
         inputs = [f"{name}.int", f"{name}.scale", f"{name}.zero"]
         axis = {"axis": axes[0]} if axes else {}
         make = onnx.helper.make_node
@@ -186,7 +180,7 @@ class _Builder:
         import onnx
 
         self._add(f"{name}.scale", np.array(activation.scale, np.float32))
-        self._add(f"{name}.zero", np.array(activation.zero_point + 128, np.uint8))
+        self._add(f"{name}.zero", np.array(activation.zero_point + _MIDDLE, np.uint8))
         parameters = [f"{name}.scale", f"{name}.zero"]
         make = onnx.helper.make_node
         self._real[name] = f"{name}.real"

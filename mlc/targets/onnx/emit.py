@@ -141,9 +141,3 @@ def _on_activations(plan: Plan, lowered: Lowered | None, census: Census) -> Iter
             "Loops and branches read these activations, which stay float32 so that onnxruntime does not "
             f"end the process when it loads the file: {listed(lowered.in_loops)}."
         )
-    if lowered.coarser:
-        yield (
-            f"{lowered.coarser} of {lowered.exact + lowered.coarser} weights have larger scales than "
-            f"the plan's, by at most {lowered.most:.2f} times: with the plan's, sums would overflow on "
-            "x64 CPUs without VNNI."
-        )
