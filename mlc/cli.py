@@ -241,6 +241,14 @@ def build(
             "[default: those that float16 spoils]",
         ),
     ] = None,
+    io: Annotated[
+        str | None,
+        typer.Option(
+            metavar="float|int8|uint8",
+            help="Inputs and outputs of TFLite. Integers need --int8 and --data, and leave no float in "
+            "the file, as accelerators want it. [default: float]",
+        ),
+    ] = None,
     max_accuracy_drop: MaxDrop = None,
     min_agreement: MinAgreement = None,
     max_size: MaxSize = None,
@@ -298,6 +306,7 @@ def build(
         **_reading(batch, input_shape, signature, trust, custom_objects),
         ios=ios,
         coreml_float32_ops=coreml_float32_ops,
+        io=io,
         limits=_limits(max_accuracy_drop, min_agreement, max_size),
         bindings=bindings,
         name=name,

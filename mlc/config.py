@@ -23,7 +23,7 @@ from mlc.optimize.plan import read_plan
 from mlc.optimize.ranges import ESTIMATORS, Estimator
 from mlc.optimize.recipe import Recipe
 from mlc.optimize.training.request import Training
-from mlc.targets.target import Options
+from mlc.targets.target import IO, Options
 from mlc.validate.gate import Limits
 
 if sys.version_info >= (3, 11):
@@ -60,6 +60,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "preprocessing": (dict,),
     "limits": (dict,),
     "coreml_float32_ops": (str, list),
+    "io": (str,),
 }
 _WORDS: dict[type, str] = {
     str: "text in quotes",
@@ -174,7 +175,7 @@ def resolve(
         data=_data(merged),
         preprocessing=_preprocessing(settings, flags),
         labels=read_labels(merged["labels"]) if "labels" in merged else (),
-        options=_options(merged),
+        options=_options(merged, flags, recipe, names),
         bindings=_bindings(merged.get("bindings", ()), names),
         training=_training(merged, flags, recipe),
         plan=plan,
@@ -237,13 +238,35 @@ def read_options(settings: Mapping[str, Any]) -> ReadOptions:
     return ReadOptions(**{**picked, "shapes": shapes})
 
 
-def _options(settings: Mapping[str, Any]) -> Options:
-    picked = _pick(Options, settings)
+def _options(
+    merged: Mapping[str, Any], flags: Mapping[str, Any], recipe: Recipe, names: Sequence[str]
+) -> Options:
+    picked = _pick(Options, merged)
+    if picked.get("io", IO[0]) not in IO:
+        raise UsageError(f"There is no io {picked['io']!r}.", f"Use one of {', '.join(IO)}.")
+    if flags.get("io"):  # in mlc.toml it may wait for a recipe and a target
+        _check_io(flags["io"], recipe, names)
     ops = picked.get("coreml_float32_ops")
     if ops is not None:
         ops = ops.split(",") if isinstance(ops, str) else ops
         picked["coreml_float32_ops"] = tuple(sorted({o.strip() for o in ops} - {""}))
     return Options(**picked)
+
+
+def _check_io(io: str, recipe: Recipe, names: Sequence[str]) -> None:
+    """Refuse inputs and outputs that no artifact of this build could have."""
+    if io == IO[0]:
+        return
+    if recipe.activations != "int8" or recipe.palettized:
+        raise UsageError(
+            f"--io {io} needs a network that computes in 8-bit integers, which {recipe.name} does not.",
+            "Use --int8, or a recipe whose name has a8 and no palette; or leave --io out.",
+        )
+    if "tflite" not in names:
+        raise UsageError(
+            f"--io {io} is of TFLite, which is not among the targets.",
+            f"Use --targets {','.join((*names, 'tflite'))}, or leave --io out.",
+        )
 
 
 def _data(settings: Mapping[str, Any]) -> DataConfig:

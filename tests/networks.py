@@ -184,7 +184,9 @@ def text() -> Any:
     from keras import layers
 
     tokens = keras.Input((10,), dtype="int32", name="tokens")
-    x = layers.Embedding(50, 8, embeddings_initializer="random_normal")(tokens)
+    x = layers.Embedding(50, 24, embeddings_initializer="random_normal")(
+        tokens
+    )  # large enough to plan
     x = layers.Conv1D(8, 3, activation="silu")(x)
     x = layers.GlobalMaxPooling1D()(x)
     scale = keras.initializers.RandomNormal(stddev=3.0)

@@ -245,3 +245,24 @@ def test_ops_of_core_ml_in_float32() -> None:
     assert resolved(in_the_file).options.coreml_float32_ops == ("exp", "softmax")
     by_flag = resolved(in_the_file, coreml_float32_ops="layer_norm, ,a/b")
     assert by_flag.options.coreml_float32_ops == ("a/b", "layer_norm")
+
+
+def test_integer_inputs_and_outputs_need_a_recipe_of_integers() -> None:
+    assert resolved(recipe="int8", io="uint8").options.io == "uint8"
+    assert resolved({"recipe": "w4a8"}, io="int8").options.io == "int8"
+    assert resolved(io="float").options.io == "float"
+    for recipe in ("fp32", "fp16", "int8-weights", "w8a16", "w4a8-palette"):
+        with pytest.raises(
+            UsageError, match=f"computes in 8-bit integers, which {recipe} does not"
+        ):
+            resolved(recipe=recipe, io="int8")
+    with pytest.raises(UsageError, match="TFLite, which is not among the targets"):
+        resolved(recipe="int8", targets="onnx", io="int8")
+
+
+def test_integer_inputs_in_the_file_wait_for_a_recipe() -> None:
+    """`mlc validate` reads the same file, and knows of no recipe."""
+    assert resolved({"io": "int8"}).options.io == "int8"
+    for settings, flags in (({"io": "int16"}, {}), ({}, {"io": "int16"})):
+        with pytest.raises(UsageError, match="Use one of float, int8, uint8"):
+            resolved(settings, recipe="int8", **flags)

@@ -51,6 +51,7 @@ def make_manifest(report: Report, folder: Path) -> dict[str, Any]:
                 "state": row.level,
                 "weights": row.emission.weights,
                 "activations": row.emission.activations,
+                "io": row.emission.io,
                 "bytes": row.size.raw if row.size else 0,
             }
             for row in report.rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from mlc.convert.graph import Body
 from mlc.optimize.exact import exact
 from mlc.optimize.passes.linear import linears
-from mlc.optimize.plan import Activation, Weight
+from mlc.optimize.plan import Activation, Plan, Weight
 from mlc.optimize.ranges import Estimator, Histogram, estimate
 from mlc.optimize.recipe import Recipe
 
@@ -21,6 +22,7 @@ __all__ = [
     "decide_activations",
     "decide_weight",
     "decide_weights",
+    "with_integer_outputs",
 ]
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -119,13 +121,12 @@ def decide_activations(
     recipe: Recipe,
     histograms: Mapping[str, Histogram],
     estimator: Estimator,
-    integer_outputs: bool = False,
 ) -> tuple[Activation, ...]:
     """Scale and zero point of each calibrated tensor, in the order of `histograms`.
 
     8 bits: asymmetric over the estimated range, which is widened to contain 0. 16 bits: symmetric, zero
     point 0, as integer kernels demand. Tensors that ops only move share the scale of where they come
-    from. A softmax that ends the network stays in float unless the outputs must be integers.
+    from. A softmax that ends the network stays in float; see `with_integer_outputs`.
     """
     bits = 16 if recipe.activations == "int16" else 8
     last = {body.nodes[o.split(":")[0]].input[0] for o in body.outputs}
@@ -137,13 +138,23 @@ def decide_activations(
         low, high = shared[name]
         if not np.isfinite([low, high]).all():
             rows.append(Activation(name, 32, 0.0, 0.0, reason="its values are not finite"))
-        elif node.op == "Softmax" and name in last and not integer_outputs:
+        elif node.op == "Softmax" and name in last:
             rows.append(Activation(name, 32, low, high, reason=_COARSE))
         else:
             if node.op in FIXED and bits == 8:
                 low, high = FIXED[node.op]
             rows.append(Activation(name, bits, low, high, *_affine(low, high, bits)))
     return tuple(rows)
+
+
+def with_integer_outputs(plan: Plan) -> Plan:
+    """The plan where outputs must be integers: a softmax that ends the network becomes 8 bits too."""
+    low, high = FIXED["Softmax"]
+    rows = tuple(
+        Activation(a.name, 8, low, high, *_affine(low, high, 8)) if a.reason == _COARSE else a
+        for a in plan.activations
+    )
+    return replace(plan, activations=rows)
 
 
 def _affine(low: float, high: float, bits: int) -> tuple[float, int]:

@@ -103,6 +103,7 @@ def _row(row: Row) -> dict[str, Any]:
         "sha256": row.sha256,
         "weights": row.emission.weights if row.emission else None,
         "activations": row.emission.activations if row.emission else None,
+        "io": row.emission.io if row.emission else None,
         "notes": list(row.emission.notes) if row.emission else [],
         "size": asdict(row.size) if row.size else None,
         **asdict(row.evidence),

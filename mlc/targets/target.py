@@ -15,12 +15,14 @@ from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import Precision
 
 __all__ = [
+    "IO",
     "Array",
     "Arrays",
     "Calibration",
     "Emission",
     "Examining",
     "Finding",
+    "InputOutput",
     "Native",
     "Options",
     "Runtime",
@@ -30,6 +32,8 @@ __all__ = [
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = Mapping[str, Array]  # tensor name -> array, batch first
+InputOutput = Literal["float", "int8", "uint8"]  # what inputs and outputs are
+IO: tuple[InputOutput, ...] = ("float", "int8", "uint8")
 
 # Yields the network's input tensors, one batch at a time; every call starts again from the first.
 Calibration = Callable[[], Iterator[Arrays]]
@@ -43,6 +47,9 @@ class Options:
     # Core ML: ops that stay float32 in a float16 program, each by its name or by its kind
     coreml_float32_ops: tuple[str, ...] = ()
     opset: int = 17  # ONNX
+    io: InputOutput = (
+        "float"  # TFLite: inputs and outputs; integers only where all is computed in them
+    )
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class Emission:
     weights: Precision
     activations: Precision
     notes: tuple[str, ...] = ()
+    io: InputOutput = "float"
 
     def at(self, folder: Path) -> Emission:
         """The same artifact after its folder was moved."""
@@ -63,7 +71,11 @@ class Emission:
 
     @property
     def precision(self) -> str:
-        """For tables: `float32`, `float16`, `int8`, or `int8 weights` where activations stayed float."""
+        """For tables: `float32`, `int8`, or `int8 weights` where activations stayed float; then what goes
+        in and out, if that is integers.
+        """
+        if self.io != "float":
+            return f"{self.weights}, {self.io} in and out"
         if self.weights == self.activations:
             return self.weights
         return f"{self.weights} weights"

@@ -11,10 +11,17 @@ export interface LiteRt<T extends LiteRtTensor> {
 export type Accelerator = "wasm" | "webgpu";
 
 interface CompiledModel<T> {
+  getInputDetails(): readonly TensorDetails[];
+  getOutputDetails(): readonly TensorDetails[];
   /** False where LiteRT.js runs some or all of the network on wasm, whatever was asked for. */
   readonly isFullyAccelerated: boolean;
   run(inputs: Record<string, T>): Promise<Record<string, T>>;
   delete(): void;
+}
+
+interface TensorDetails {
+  readonly name: string;
+  readonly dtype: string;
 }
 
 interface LiteRtTensor {
@@ -23,7 +30,7 @@ interface LiteRtTensor {
   delete(): void;
 }
 
-/** Compile the bytes of the `.tflite` file. */
+/** Compile the bytes of the `.tflite` file. Throws where its inputs or outputs are integers of another scale. */
 export async function loadLiteRt<T extends LiteRtTensor>(
   litert: LiteRt<T>,
   bytes: Uint8Array,
@@ -31,6 +38,7 @@ export async function loadLiteRt<T extends LiteRtTensor>(
   accelerator: Accelerator = "wasm",
 ): Promise<Runtime> {
   const model = await litert.loadAndCompile(bytes, { accelerator });
+  refuseIntegers(model, about);
   const partly = accelerator !== "wasm" && !model.isFullyAccelerated;
   return {
     target: "tflite",
@@ -38,6 +46,16 @@ export async function loadLiteRt<T extends LiteRtTensor>(
     run: (inputs) => run(litert, model, about, inputs),
     close: () => model.delete(),
   };
+}
+
+/** LiteRT.js does not tell the scale of quantized tensors, so what they stand for cannot be known. */
+function refuseIntegers<T>(model: CompiledModel<T>, about: Description): void {
+  const floats = [...about.inputs, ...about.outputs].filter(({ dtype }) => dtype.startsWith("float"));
+  const details = [...model.getInputDetails(), ...model.getOutputDetails()];
+  const held = details.find(({ name, dtype }) => dtype !== "float32" && floats.some((f) => f.name === name));
+  if (!held) return;
+  model.delete();
+  throw new Error(`${held.name} is ${held.dtype} in this file: LiteRT.js needs one built without --io.`);
 }
 
 async function run<T extends LiteRtTensor>(

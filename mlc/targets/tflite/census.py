@@ -10,9 +10,9 @@ from typing import Any
 from mlc.optimize.recipe import Precision
 from mlc.targets.tflite.flatbuffer import constant, op_names, type_name
 
-__all__ = ["Census", "count"]
+__all__ = ["CASTS", "Census", "count"]
 
-_CASTS = ("QUANTIZE", "DEQUANTIZE")  # borders between number formats, no computation
+CASTS = ("QUANTIZE", "DEQUANTIZE")  # borders between number formats, no computation
 _INTEGER = ("int8", "uint8", "int16", "int4")
 
 
@@ -47,7 +47,7 @@ def count(model: Any) -> Census:
                 sizes[kind] += prod(map(int, tensor.shape))
         for op in graph.operators or ():
             name = names[op.opcodeIndex]
-            if name in _CASTS:
+            if name in CASTS:
                 continue
             ops += 1
             ends = [i for i in (*op.inputs, *op.outputs) if i >= 0]

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from mlc.convert.network import Network
+from mlc.errors import UnsupportedError
+from mlc.optimize.decide import with_integer_outputs
 from mlc.optimize.passes.palettize import palettize
 from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import Precision, Recipe
 from mlc.targets.planned import mostly_narrow, notes_on_activations
-from mlc.targets.target import Calibration, Emission, Options
+from mlc.targets.target import Calibration, Emission, InputOutput, Options
 from mlc.targets.tflite import flatbuffer
 from mlc.targets.tflite.census import Census, count
 from mlc.targets.tflite.convert import convert
 from mlc.targets.tflite.integers import quantize_operations, stored_scales
+from mlc.targets.tflite.interface import integer_interface
 from mlc.targets.tflite.label import label
 from mlc.targets.tflite.planned import planned_activations, planned_weights
 from mlc.targets.tflite.standard import attach_files
@@ -35,9 +38,14 @@ def emit(
     """Convert to float32, lower the plan, label, write; then say what the file holds.
 
     * float16 weights, which LiteRT widens on CPUs and keeps on GPUs;
-    * integer activations: integer kernels by the plan's ranges, float inputs and outputs;
+    * integer activations: integer kernels by the plan's ranges; inputs and outputs are float32, or
+      integers too where `options.io` says so, and then nothing of the file is float32;
     * integer weights alone: widened when the file is loaded, activations in float32.
     """
+    integer_ends = options.io != "float"
+    if integer_ends:
+        _refuse_floats(plan, options.io)
+        plan = with_integer_outputs(plan)
     network = palettize(network, plan)
     model = convert(network)
     notes: list[str] = []
@@ -46,6 +54,8 @@ def emit(
         activations = planned_activations(model, network, plan)
         model = quantize_operations(model, activations, planned_weights(model, network, plan))
         notes += notes_on_activations(plan, stored_scales(model, activations))
+    if integer_ends:
+        integer_interface(model, options.io)
     store_weights(model, planned_weights(model, network, plan))  # those that are still float32
     halved = plan.recipe.weights == "float16" or palettized
     if halved and (beyond := halve_constants(model)):
@@ -61,7 +71,17 @@ def emit(
         weights=weights,
         activations=census.activations,
         notes=(*notes, *_notes(network, plan, weights, census)),
+        io=options.io,
     )
+
+
+def _refuse_floats(plan: Plan, io: InputOutput) -> None:
+    """Integers at the ends need integers in between; a plan may come without them."""
+    if not plan.calibrated or plan.recipe.activations != "int8" or plan.recipe.palettized:
+        raise UnsupportedError(
+            f"--io {io} needs activations in 8 bits, and this plan has none.",
+            "Give --int8 and, with --data, samples to find their ranges with.",
+        )
 
 
 def _precision(recipe: Recipe, census: Census, model: Any) -> Precision:

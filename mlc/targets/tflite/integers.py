@@ -80,7 +80,7 @@ def _choose(
     Returns the bits of each constant that they read, by its tensor: four where there is a kernel for
     them; elsewhere the same integers take eight.
     """
-    from ai_edge_quantizer.qtyping import QuantGranularity
+    from ai_edge_quantizer.qtyping import QuantGranularity, TFLOperationName
     from ai_edge_quantizer.utils.tfl_flatbuffer_utils import TFL_OP_CODE_TO_NAME, get_op_scope
 
     graph = model.subgraphs[0]
@@ -93,6 +93,8 @@ def _choose(
         read = next((i for i in op.inputs if (0, i) in weights), -1)
         weight = weights.get((0, read))
         per_tensor = weight is not None and not weight.axes
+        if kind == TFLOperationName.GATHER and weight is not None and not per_tensor:
+            continue  # LiteRT has no kernel for tables with a scale per row, and refuses such a file
         for bits in (4, 8) if weight is not None and weight.bits == 4 else (8,):
             with contextlib.suppress(ValueError):  # there is no such kernel
                 quantizer.add_static_config(

@@ -82,7 +82,8 @@ class Interpreter(file: ByteBuffer, @Suppress("UNUSED_PARAMETER") options: Optio
 
         override fun name(): String = tensor.name().string
 
-        override fun quantizationParams() = error("not asked for")
+        override fun quantizationParams() =
+            tensor.params().let { org.tensorflow.lite.Tensor.QuantizationParams(it.scale(), it.zero_point()) }
 
         override fun asReadOnlyBuffer() = error("not asked for")
     }
