@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["renew", "share"]
+__all__ = ["merged", "renew", "share", "table"]
 
 
 def share(part: int, count: int) -> str:
@@ -22,3 +22,23 @@ def renew(file: Path, title: str, section: str) -> None:
     rest = after[after.find("\n## ") :] if "\n## " in after else ""
     kept = before if found else f"{text.rstrip()}\n\n"
     file.write_text(kept + section + rest, encoding="utf-8")
+
+
+def table(file: Path, title: str) -> list[str]:
+    """The rows of the table in the section of that title, without its head; none where there is none."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    section = text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    return [line for line in section.splitlines() if line.startswith("| ")][1:]
+
+
+def merged(old: list[str], new: list[str], columns: int = 1) -> list[str]:
+    """Rows in the place of old ones whose first `columns` are the same; the others come last."""
+
+    def key(line: str) -> list[str]:
+        return line.split("|")[1 : columns + 1]
+
+    result: list[str] = []
+    for line in [*old, *new]:
+        fresh = [n for n in new if key(n) == key(line)] or [line]
+        result += [n for n in fresh if n not in result]
+    return result

@@ -22,6 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import mlc
+from bench.results import merged
 from mlc.errors import MlcError
 from mlc.report.report import Report
 from mlc.store import tools
@@ -90,19 +91,6 @@ def write(to: Path, about: str, columns: str, lines: list[str], only: str) -> No
     ruler = "|" + "---|" * (columns.count("|") + 1)
     head = [about, f"{machine}, {versions}", "", f"| {columns} |", ruler]
     to.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
-
-
-def merged(old: list[str], new: list[str]) -> list[str]:
-    """Rows of a source take the place of its old ones; those of a new source come last."""
-
-    def source(line: str) -> str:
-        return line.split("|")[1]
-
-    result: list[str] = []
-    for line in [*old, *new]:
-        fresh = [n for n in new if source(n) == source(line)] or [line]
-        result += [n for n in fresh if n not in result]
-    return result
 
 
 def rows(name: str, report: Report, seconds: float) -> list[str]:
