@@ -118,6 +118,11 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
     from jsonschema.exceptions import ValidationError
 
     path = bundle / MANIFEST
+    if not path.exists():
+        raise SourceError(
+            f"{bundle} is not a bundle: it has no {MANIFEST}.",
+            "Give the folder that `mlc build` wrote.",
+        )
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         _validator().validate(manifest)

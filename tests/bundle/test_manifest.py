@@ -87,7 +87,7 @@ def test_bytes_that_are_no_text_are_refused(content: bytes, tmp_path: Path) -> N
 
 
 def test_a_folder_without_one_is_no_bundle(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"manifest\.json cannot be read"):
+    with pytest.raises(SourceError, match=r"is not a bundle"):
         read_manifest(tmp_path)
 
 

@@ -154,7 +154,7 @@ def test_other_mistakes_are_sentences(site: Path, key: Path, tmp_path: Path) -> 
     check(mlc("publish", unproven, *publish), Exit.INPUT, "The coreml artifact was not verified.")
     assert mlc("publish", unproven, *publish, "--allow-unverified").code == Exit.OK
     assert "not verified" in mlc("channel", "status", site).out
-    check(mlc("publish", tmp_path, *publish), Exit.INPUT, "manifest.json cannot be read")
+    check(mlc("publish", tmp_path, *publish), Exit.INPUT, "is not a bundle")
     check(mlc("channel", "keygen", key), Exit.USAGE, "exists")
     check(mlc("rollback", tmp_path / "dist", "--key", key), Exit.INPUT, "is not a channel")
     check(mlc("channel", "status", tmp_path / "dist"), Exit.INPUT, "cannot be read")
