@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,14 @@ import numpy as np
 
 from mlc.config import load, resolve
 from mlc.convert.execute import Reference
+from mlc.convert.graph import Program
 from mlc.convert.network import Description, Network
 from mlc.convert.read import ReadOptions, read
 from mlc.data.dataset import open_data
+from mlc.optimize.optimize import simplify
+from mlc.optimize.passes.equalize import pairs, scale
 
-__all__ = ["Subject", "hotdog", "lite0", "resnet8"]
+__all__ = ["Subject", "hotdog", "lite0", "resnet8", "scaled"]
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -75,6 +78,18 @@ def resnet8() -> Subject:
     network = read(source, Description("resnet8"), ReadOptions())
     found = pictures[:1000:5], pictures[1000:], labels[1000:]
     return Subject("ResNet-8 of MLPerf Tiny, CIFAR-10", source, network, *found)
+
+
+def scaled() -> Subject:
+    """ResNet-8 with channels multiplied by 2^U(-3, 3), and what reads them divided: the same function."""
+    healthy = resnet8()
+    simpler, _ = simplify(healthy.network)
+    program, rng = Program.of(simpler), np.random.default_rng(0)
+    for pair in pairs(program.main):
+        channels = program.main.constant_value(pair.second.kernel).shape[pair.second.input_axis]
+        scale(program.main, pair, 2 ** rng.uniform(-3, 3, channels))
+    network = program.network(simpler)
+    return replace(healthy, title="ResNet-8, badly scaled", network=network)
 
 
 def hotdog() -> Subject:

@@ -12,7 +12,7 @@ from mlc.optimize.passes.fold_batch_norm import scale_outputs
 from mlc.optimize.passes.fold_input_scale import scale_inputs
 from mlc.optimize.passes.linear import Linear, linear, linears
 
-__all__ = ["equalize"]
+__all__ = ["Pair", "equalize", "pairs", "scale"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -25,7 +25,7 @@ _SETTLED = 1e-3  # of the logarithm of a scale
 
 
 @dataclass(frozen=True)
-class _Pair:
+class Pair:
     """Two linear ops of which only the second sees what the first computes, and the bias between."""
 
     first: Linear
@@ -49,14 +49,28 @@ def equalize(program: Program) -> None:
     outside of such pairs changes.
     """
     for body in program.bodies():
-        pairs = [pair for op in linears(body) if (pair := _pair(body, op))]
+        found = pairs(body)
         for _ in range(_ROUNDS):
-            moved = [_balance(body, pair) for pair in pairs]
+            moved = [_balance(body, pair) for pair in found]
             if max(moved, default=0) < _SETTLED:
                 break
 
 
-def _pair(body: Body, first: Linear) -> _Pair | None:
+def pairs(body: Body) -> list[Pair]:
+    """All pairs of linear ops between which channels can be scaled, in order."""
+    return [pair for op in linears(body) if (pair := _pair(body, op))]
+
+
+def scale(body: Body, pair: Pair, factors: Array) -> None:
+    """Divide channel i of the first by factor i, and multiply it back in the second."""
+    scale_outputs(body, pair.first, 1 / factors)
+    scale_inputs(body, pair.second, factors)
+    if pair.bias:
+        bias = body.constant_value(pair.bias)
+        body.set_constant(pair.bias, (bias / factors).astype(bias.dtype))
+
+
+def _pair(body: Body, first: Linear) -> Pair | None:
     if first.shared:
         return None
     bias, node = None, first.node
@@ -65,7 +79,7 @@ def _pair(body: Body, first: Linear) -> _Pair | None:
         if second is not None:
             fits = not second.shared and second.data.split(":")[0] == node.name
             same = fits and len(_outputs(body, first)) == len(_inputs(body, second))
-            return _Pair(first, second, bias) if same else None
+            return Pair(first, second, bias) if same else None
         if reader.op not in _PASSES_SCALE or (reader.op == "BiasAdd" and bias is not None):
             return None
         if reader.op == "BiasAdd":
@@ -101,14 +115,10 @@ def _inputs(body: Body, op: Linear) -> Array:
     return ranges
 
 
-def _balance(body: Body, pair: _Pair) -> float:
+def _balance(body: Body, pair: Pair) -> float:
     """Scale one pair; returns the largest change, as a logarithm."""
     before, after = _outputs(body, pair.first), _inputs(body, pair.second)
     alive = (before > 0) & (after > 0)
-    scale = np.where(alive, np.sqrt(np.where(alive, before, 1) / np.where(alive, after, 1)), 1.0)
-    scale_outputs(body, pair.first, 1 / scale)
-    scale_inputs(body, pair.second, scale)
-    if pair.bias:
-        bias = body.constant_value(pair.bias)
-        body.set_constant(pair.bias, (bias / scale).astype(bias.dtype))
-    return float(np.abs(np.log(scale)).max(initial=0))
+    factors = np.where(alive, np.sqrt(np.where(alive, before, 1) / np.where(alive, after, 1)), 1.0)
+    scale(body, pair, factors)
+    return float(np.abs(np.log(factors)).max(initial=0))
