@@ -52,6 +52,7 @@ def feeds(network: Network) -> dict[str, np.ndarray[Any, Any]]:
 
 
 X = TensorSpec("x", (2, 5, 8), "float32")
+PADDINGS = [[0, 0], [0, 3], [2, 7]]
 PICTURE = TensorSpec("x", (1, 7, 9, 4), "float32")
 
 
@@ -149,6 +150,8 @@ CASES = [
     Case("nearest legacy", _nearest((5, 13)), PICTURE, ("ResizeNearestNeighbor",)),
     Case("nearest corners", _nearest((5, 13), align_corners=True), PICTURE, ("ResizeNearestNeighbor",)),
     Case("nearest whole", _nearest((14, 27), half_pixel_centers=True), PICTURE, ()),
+    Case("symmetric", _tf(lambda tf, x: tf.pad(x, PADDINGS, "SYMMETRIC")), X, ("MirrorPad",)),
+    Case("reflect", _tf(lambda tf, x: tf.pad(x, PADDINGS, "REFLECT")), X, ()),
     Case("loop", _loop, X, ("Erfc",)),
     Case("branch", _branch, X, ("Expm1", "Roll")),
 ]  # fmt: skip

@@ -24,6 +24,7 @@ from mlc.targets.coreml.rewrites.finite_masks import finite_masks
 from mlc.targets.coreml.rewrites.inline_calls import inline_calls
 from mlc.targets.coreml.rewrites.loop_counters import loop_counters
 from mlc.targets.coreml.rewrites.native_lstm import native_lstm
+from mlc.targets.coreml.rewrites.pad_symmetric import pad_symmetric
 from mlc.targets.coreml.rewrites.request import Request
 from mlc.targets.coreml.rewrites.resize_by_matrix import resize_by_matrix
 from mlc.targets.coreml.rewrites.resize_nearest import resize_nearest
@@ -48,6 +49,7 @@ PIPELINE: tuple[Callable[[Program, Request], None], ...] = (
     resize_by_matrix,
     # Ops that it silently gets wrong.
     resize_nearest,
+    pad_symmetric,
     divide_no_nan,
     finite_masks,
     # Types: after the rewrites that bring casts of their own.
