@@ -73,9 +73,10 @@ class Lowering:
             yield from self._on_activations()
         scales = [e.off for e in encoded if e.off]
         if scales:
+            most = 100 * max(scales)
             yield (
                 f"Core ML holds scales and palettes in {self._computed}: in {len(scales)} of "
-                f"{len(encoded)} weights they differ from the plan's, by {max(scales):.2%} at most."
+                f"{len(encoded)} weights they differ from the plan's, by {most:.1g} % at most."
             )
         for remark, count in Counter(r for e in encoded for r in e.remarks).items():
             yield f"{count} of {len(encoded)} weights: {remark}."
