@@ -130,12 +130,13 @@ def decide_activations(
     """
     bits = 16 if recipe.activations == "int16" else 8
     last = {body.nodes[o.split(":")[0]].input[0] for o in body.outputs}
-    ranges = {name: estimate(h, estimator, bits) for name, h in histograms.items()}
-    shared = _shared_ranges(body, ranges)
+    shared = _shared_ranges(
+        body, {name: estimate(h, estimator, bits) for name, h in histograms.items()}
+    )
     rows = []
     for name in histograms:
         node = body.nodes[name]
-        low, high = shared[name]
+        low, high = (float(np.float32(end)) for end in shared[name])
         if not np.isfinite([low, high]).all():
             rows.append(Activation(name, 32, 0.0, 0.0, reason="its values are not finite"))
         elif node.op == "Softmax" and name in last:

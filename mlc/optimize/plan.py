@@ -59,9 +59,9 @@ class Activation:
 class Plan:
     """Everything that a target needs to know to write the network as the recipe asks.
 
-    Names are those of the optimized network. `ranges` says how activations were calibrated, on how many
-    samples; empty where they are not integers. `passes` names the passes that were kept because they help
-    this plan.
+    Every number is one of float32, so that the file holds it exactly. Names are those of the optimized
+    network. `ranges` says how activations were calibrated, on how many samples; empty where they
+    are not integers. `passes` names the passes that were kept because they help this plan.
     """
 
     recipe: Recipe
@@ -141,8 +141,8 @@ def read_plan(path: Path) -> Plan:
             raise ValueError(f"format {stored['format']}, this mlc writes {FORMAT}")
         return Plan(
             recipe=named(stored["recipe"]),
-            weights=tuple(Weight(**_tuples(row)) for row in stored["weights"]),
-            activations=tuple(Activation(**row) for row in stored["activations"]),
+            weights=tuple(Weight(**_exact(row)) for row in stored["weights"]),
+            activations=tuple(Activation(**_exact(row)) for row in stored["activations"]),
             ranges=stored["ranges"],
             passes=tuple(stored["passes"]),
         )
@@ -152,5 +152,12 @@ def read_plan(path: Path) -> Plan:
         ) from error
 
 
-def _tuples(row: dict[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+def _exact(row: dict[str, Any]) -> dict[str, Any]:
+    """Numbers as the float32 ones that their digits name, lists as tuples."""
+    return {k: _number(v) for k, v in row.items()}
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_number(v) for v in value)
+    return float(np.float32(value)) if isinstance(value, float) else value
