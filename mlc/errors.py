@@ -63,6 +63,12 @@ class MachineError(MlcError):
     exit_code = Exit.ENVIRONMENT
 
 
+class TrainingStopped(MlcError):  # noqa: N818 - it is no error of anybody
+    """Ctrl-C while training: nothing is written, and nothing lost but an epoch that was not over."""
+
+    exit_code = Exit.INTERRUPTED
+
+
 class UnsupportedError(MlcError):
     """A format cannot hold this network. Costs that one target, never the build."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from mlc.config import BuildConfig
 from mlc.convert.network import Network
 from mlc.data.dataset import Dataset, open_data
+from mlc.errors import TrainingStopped
 from mlc.optimize.optimize import Request, Step, optimize
 from mlc.optimize.plan import Plan
 from mlc.optimize.recipe import FLOAT32
@@ -37,7 +38,8 @@ class Taught:
 def teach(stages: Stages, config: BuildConfig, subject: Subject) -> Taught:
     """Simplify the network, then every phase that was asked for, each on what the one before left.
 
-    Each is remembered by itself; one that was interrupted goes on after its last whole epoch.
+    Each is remembered by itself; one that was interrupted, which raises `TrainingStopped`, goes on after
+    its last whole epoch.
     """
     training, source = config.training, config.training.train_data or config.data.data or ""
     dataset = open_data(source, subject.network, training.train_samples)
@@ -61,7 +63,14 @@ def teach(stages: Stages, config: BuildConfig, subject: Subject) -> Taught:
             phase.title, known, train, network, original, phase, training.epochs, samples,
             dataset.title,
         )  # fmt: skip
-        stored = wait(future, phase.title)
+        try:
+            stored = wait(future, phase.title)
+        except KeyboardInterrupt:
+            if known is None:
+                raise
+            raise TrainingStopped(
+                "Interrupted.", "The same command goes on after the last whole epoch."
+            ) from None
         record, plan = stored.value
         records.append(record)
         network = Network.load(stored.folder)

@@ -151,6 +151,7 @@ def test_ctrl_c_while_training_loses_one_epoch_at_most(taught: Taught, tmp_path:
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
+    assert "The same command goes on after the last whole epoch." in err
     (file,) = cache.glob("stages/unfinished-*/checkpoint.npz")
     with np.load(file) as stored:
         assert len(json.loads(str(stored["header"]))["epochs"]) < 31, "it was not over"
