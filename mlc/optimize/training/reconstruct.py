@@ -73,21 +73,23 @@ def most_telling(problems: Sequence[tuple[Array, Array]], count: int) -> list[in
     channel after another is taken: the one that explains most of what is left of the outputs, as in
     ThiNet (Luo et al. 2017) and orthogonal matching pursuit.
     """
-    states, least, totals = [], [], []
+    states = []
     for covariance, weights in problems:
-        states.append((covariance.copy(), covariance @ weights))
-        least.append(max(_RIDGE * np.diag(covariance).mean(), 1e-30))
-        totals.append(max(float((weights * states[-1][1]).sum()), 1e-30))
+        ridge = _RIDGE * max(float(np.diag(covariance).mean()), 1e-12)
+        told = covariance @ weights
+        total = max(float((weights * told).sum()), 1e-30)
+        # With the ridge what is left of each channel stays positive, however many explain one another.
+        states.append((covariance + ridge * np.eye(len(covariance)), told, ridge, total))
     chosen: list[int] = []
     for _ in range(count):
         gains = np.zeros(len(problems[0][0]))
-        for (left, told), small, total in zip(states, least, totals, strict=True):
-            gains += (told**2).sum(axis=1) / np.maximum(np.diag(left), small) / total
+        for left, told, ridge, total in states:
+            gains += (told**2).sum(axis=1) / np.maximum(np.diag(left), ridge) / total
         gains[chosen] = -1
         best = int(gains.argmax())
         chosen.append(best)
-        for (left, told), small in zip(states, least, strict=True):
-            share = left[:, best] / max(left[best, best], small)
+        for left, told, ridge, _ in states:
+            share = left[:, best] / max(left[best, best], ridge)
             told -= np.outer(share, told[best])
             left -= np.outer(share, left[best])
     return chosen
@@ -114,7 +116,7 @@ def reconstruct(body: Body, channels: Channels, gone: set[int], found: Sequence[
 def _absorb(body: Body, reader: Reader, stay: Array, leave: Array) -> None:
     op, covariance = reader.op, reader.covariance
     among = covariance[np.ix_(stay, stay)]
-    ridge = _RIDGE * max(float(np.trace(among)) / len(stay), 1e-12)
+    ridge = _RIDGE * max(float(np.diag(among).mean()), 1e-12)
     told = np.linalg.solve(among + ridge * np.eye(len(stay)), covariance[np.ix_(stay, leave)])
     rest = reader.mean[leave] - reader.mean[stay] @ told
 
@@ -136,7 +138,8 @@ def _moments(
 ) -> dict[str, Array]:
     """Second moments of the last axis of each tensor, with a 1 appended: (C + 1, C + 1), float64.
 
-    So the last row holds the means. Over all samples and positions.
+    So the last row holds the means. Over all samples and positions. Sums of float32 would make the
+    covariance indefinite, where channels outnumber samples.
     """
     import tensorflow as tf
 
@@ -147,9 +150,9 @@ def _moments(
             graph_def, return_elements=[f"{name}:0" for name in tensors], name=""
         )
         for k, tensor in enumerate(found):
-            rows = tf.reshape(tensor, [-1, tf.shape(tensor)[-1]])
-            rows = tf.concat([rows, tf.ones([tf.shape(rows)[0], 1])], 1)
-            count = tf.cast(tf.shape(rows)[0], tf.float32)
+            rows = tf.cast(tf.reshape(tensor, [-1, tf.shape(tensor)[-1]]), tf.float64)
+            rows = tf.concat([rows, tf.ones([tf.shape(rows)[0], 1], tf.float64)], 1)
+            count = tf.cast(tf.shape(rows)[0], tf.float64)
             tf.identity(tf.matmul(rows, rows, transpose_a=True) / count, name=f"mlc_moment_{k}")
 
     function = tf.compat.v1.wrap_function(moments, []).prune(
@@ -159,7 +162,7 @@ def _moments(
     count = 0
     for feeds in samples:
         fed = [tf.constant(feeds[s.name], dtype=s.dtype) for s in network.inputs]
-        found = [np.asarray(m, np.float64) for m in function(*fed)]
+        found = [np.asarray(m) for m in function(*fed)]
         total = [a + b for a, b in zip(total, found, strict=True)] if total else found
         count += 1
     return {name: moment / count for name, moment in zip(tensors, total, strict=True)}

@@ -128,12 +128,25 @@ def test_channels_are_taken_that_tell_most_of_the_outputs() -> None:
     assert residue(problem, chosen) == pytest.approx(best, rel=1e-3)
 
 
+def test_more_channels_are_taken_than_there_were_samples() -> None:
+    """As behind a wide last layer: nothing is left to tell, and what is left is rounding."""
+    rng = np.random.default_rng(5)
+    x = np.maximum(rng.normal(size=(100, 512)), 0).astype(np.float32)
+    mean = x.mean(axis=0, dtype=np.float64)
+    covariance = np.float64(x.T @ x / len(x)) - np.outer(mean, mean)
+    problem = (covariance, rng.normal(size=(512, 2)))
+    with np.errstate(all="raise"):
+        chosen = most_telling([problem], 300)
+    assert len(set(chosen)) == 300
+    assert residue(problem, chosen[:20]) < 0.9 * residue(problem, list(range(20)))
+
+
 def residue(problem: tuple[Any, Any], chosen: list[int]) -> float:
     """Variance of the outputs that is left when these channels have told what they can."""
     covariance, weights = problem
     own, cross = covariance[np.ix_(chosen, chosen)], covariance[chosen] @ weights
     told = np.linalg.pinv(own, rcond=1e-9) @ cross
-    return float((weights.T @ covariance @ weights - cross.T @ told).item())
+    return float(np.trace(weights.T @ covariance @ weights - cross.T @ told))
 
 
 def test_what_is_added_stays_whole_and_what_is_inside_shrinks() -> None:
