@@ -1,7 +1,7 @@
 """What a quantized build costs: its time against the float build, and the peak of memory.
 
-    python bench/cost.py time [--rounds 3]     # MobileNetV2, four formats, 200 pictures
-    python bench/cost.py memory                # ResNet50, 25.6 M parameters, float32 and int8
+    python bench/cost.py time [--rounds 3] [--output docs/results.md]   # MobileNetV2, 200 pictures
+    python bench/cost.py memory [--output docs/results.md]              # ResNet50, 25.6 M parameters
 
 A B A B: in every round first `mlc build --no-cache`, then the same with --int8, both proven on the same
 200 made-up pictures. Memory is the sum over all processes of a build of what each has for itself (PSS,
@@ -23,8 +23,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-BIN = Path(sys.executable).parent
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench.results import renew
+from mlc.store import tools
+
 ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
 PICTURES = 200
 
 
@@ -32,39 +36,63 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["time", "memory"])
     parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
+    parser.add_argument(
+        "--output", type=Path, help="the file whose section of that title is renewed"
+    )
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if arguments.what == "time":
-            measure_time(folder, arguments.rounds)
+        if options.what == "time":
+            title, lines = "Cost: time", time_table(Path(name), options.rounds)
         else:
-            measure_memory(folder)
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+            title, lines = "Cost: memory", memory_table(Path(name))
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    versions = ", ".join(f"{name} {version}" for name, version in tools().items())
+    section = "\n".join([f"## {title}", "", *lines, "", f"{machine}; {versions}.", ""])
+    print(section)
+    if options.output:
+        renew(options.output, title, section)
 
 
-def measure_time(folder: Path, rounds: int) -> None:
-    """Print seconds of float32 and int8 builds, and the median of their ratios."""
+def time_table(folder: Path, rounds: int) -> list[str]:
+    """Seconds of float32 and int8 builds, round by round, and the median of their ratios."""
     source, data = make_source("MobileNetV2", folder), make_pictures(folder, PICTURES)
-    ratios = []
+    rows, ratios = [], []
     for k in range(rounds):
         plain, _ = build(source, data, folder)
         integers, _ = build(source, data, folder, "--int8")
         ratios.append(integers / plain)
-        print(f"round {k + 1}: float32 {plain:.1f} s, int8 {integers:.1f} s", flush=True)
-    middle = statistics.median(ratios)
-    print(
-        f"int8 / float32: median {middle:.2f} ({min(ratios):.2f}–{max(ratios):.2f}), n = {rounds}"
-    )
+        rows.append(f"| {k + 1} | {plain:.1f} s | {integers:.1f} s | {ratios[-1]:.2f} |")
+        print(rows[-1], flush=True)
+    return [
+        "`python bench/cost.py time`: `mlc build --no-cache` of MobileNetV2 to four formats, and the "
+        f"same with `--int8`, in turn; both are proven on {PICTURES} pictures, which also calibrate. "
+        "Wanted: at most 3 times.",
+        "",
+        "| round | float32 | int8 | ratio |",
+        "|---|---|---|---|",
+        *rows,
+        f"| median of {rounds} | | | **{statistics.median(ratios):.2f}** |",
+    ]
 
 
-def measure_memory(folder: Path) -> None:
-    """Print the peak of a float32 and of an int8 build."""
+def memory_table(folder: Path) -> list[str]:
+    """The peak of a float32 and of an int8 build."""
     source, data = make_source("ResNet50", folder), make_pictures(folder, 16)
+    rows = []
     for flags in ((), ("--int8",)):
         seconds, peak = build(source, data, folder, *flags)
-        print(
-            f"{' '.join(flags) or 'float32'}: peak {peak / 1e9:.2f} GB, {seconds:.0f} s", flush=True
-        )
+        called = " ".join(flags) or "float32"
+        rows.append(f"| {called} | {peak / 1e9:.2f} GB | {seconds:.0f} s |")
+        print(rows[-1], flush=True)
+    return [
+        "`python bench/cost.py memory`: `mlc build --no-cache` of ResNet50, 25.6 M parameters, to four "
+        "formats. The peak of what all processes of a build have for themselves (PSS), sampled five "
+        "times a second. Wanted: at most 4 GB.",
+        "",
+        "| build | peak | time |",
+        "|---|---|---|",
+        *rows,
+    ]
 
 
 def make_source(kind: str, folder: Path) -> Path:
