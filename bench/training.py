@@ -71,6 +71,16 @@ TABLES: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         | {f"{count} values, not trained": {"cluster": count, "epochs": 0} for count in (4, 16)}
         | {f"{count} values, fine-tuned": {"cluster": count} for count in (4, 16)},
     ),
+    "four": (
+        "ResNet-8: weights of 4 bits, after training and trained for it",
+        {
+            "float32": {},
+            "integers": {"recipe": "w4"},
+            "integers, trained for them": {"recipe": "w4", "qat": True},
+            "palettes": {"recipe": "w4-palette"},
+            "palettes, fine-tuned": {"recipe": "w4-palette", "cluster": 16},
+        },
+    ),
     "hotdog": (
         "Not Hotdog: channels removed, float32",
         {"float32": {}}
