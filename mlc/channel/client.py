@@ -106,13 +106,13 @@ class Updates:
         return self._folder / "models" / choice.model.digest
 
     def fall_back(self) -> None:
-        """The current model does not work here: go back to the previous, and never take it again."""
+        """The active model does not work here: go back to the one before it, and never take it again."""
+        bad = self.active()
+        if bad is None:
+            return
         state = self._load()
-        bad = state.current
-        if bad:
-            self._save(
-                replace(state, current=state.previous, previous=None, rejected=bad.model.digest)
-            )
+        left = state.previous if bad == state.current else state.current
+        self._save(replace(state, current=left, previous=None, rejected=bad.model.digest))
 
     def check(self, self_test: SelfTest, conditions: Collection[str] = ()) -> Outcome:
         """Ask the channel once; `conditions` are those that hold now, such as `wifi`. Never raises."""

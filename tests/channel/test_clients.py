@@ -535,6 +535,19 @@ def test_a_model_that_does_not_work_after_all_is_given_up(world: World) -> None:
     assert world.active() is None
 
 
+def test_the_model_that_ran_is_the_one_that_is_given_up(world: World) -> None:
+    """The newer one was damaged on the device: it is not to blame for what the older one did."""
+    world.publish("2.0")
+    world.check()
+    shard = Path(world.ask("active")["folder"]) / SHARD
+    shard.write_bytes(shard.read_bytes()[:-1] + b"!")
+    assert world.active() == "1.0"
+    world.ask("fall_back")
+    assert world.active() is None
+    assert world.check()["version"] == "2.0"
+    assert world.active() == "2.0"
+
+
 def test_two_models_are_kept(world: World) -> None:
     for version in ("2.0", "3.0", "4.0"):
         world.publish(version)

@@ -123,12 +123,14 @@ export class Updates {
     };
   }
 
-  /** The current model does not work here: go back to the previous one, and do not take it again. */
+  /** The active model does not work here: go back to the one before it, and do not take it again. */
   async fallBack(): Promise<void> {
+    const bad = await this.active();
+    if (!bad) return;
     const state = await this.#load();
-    if (!state.current) return;
-    const rejected = state.current.model.digest;
-    await this.#save({ ...state, current: state.previous, previous: null, rejected });
+    const rejected = bad.model.digest;
+    const current = rejected === state.current?.model.digest ? state.previous : state.current;
+    await this.#save({ ...state, current, previous: null, rejected });
   }
 
   /** Ask the channel once; `conditions` are those that hold now, such as `wifi`. Never throws. */

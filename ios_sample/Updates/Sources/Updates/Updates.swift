@@ -98,12 +98,12 @@ public actor Updates {
     home.appendingPathComponent("models/\(choice.model.digest)")
   }
 
-  /// The current model does not work here: go back to the previous one, and do not take it again.
+  /// The active model does not work here: go back to the one before it, and do not take it again.
   public func fallBack() throws {
+    guard let bad = active() else { return }
     var state = load()
-    guard let bad = state.current else { return }
     state.rejected = bad.model.digest
-    state.current = state.previous
+    if bad == state.current { state.current = state.previous }
     state.previous = nil
     try save(state)
   }

@@ -14,6 +14,7 @@ import mlc.bindings.describe
 import mlc.sample.model.ModelFiles
 import mlc.sample.model.ModelLoader
 import mlc.sample.model.ModelStore
+import mlc.sample.model.PredictionMark
 import mlc.updates.Channel
 import mlc.updates.Device
 import mlc.updates.Updates
@@ -21,7 +22,9 @@ import org.json.JSONObject
 
 /** What lives as long as the process: the model, on its thread, and where newer ones come from. */
 open class SampleApp : Application() {
-    val models: ModelThread by lazy { ModelThread(ModelStore(bundled, updates(), loader)) }
+    val models: ModelThread by lazy {
+        ModelThread(ModelStore(bundled, updates(), loader, PredictionMark(File(filesDir, "predicting"))))
+    }
 
     /** How artifacts are run. Tests put an interpreter of their own machine here. */
     protected open val loader = ModelLoader({ file, about -> TfliteRuntime(file, about) }, ::decodePng)

@@ -103,12 +103,13 @@ class Updates(private val channel: Channel, private val device: Device, private 
     /** Where the files of a downloaded model are. */
     fun folder(choice: Choice) = File(folder, "models/${choice.model.digest}")
 
-    /** The current model does not work here: go back to the previous one, and do not take it again. */
+    /** The active model does not work here: go back to the one before it, and do not take it again. */
     @Synchronized
     fun fallBack() {
+        val bad = active() ?: return
         val state = load()
-        val bad = state.current ?: return
-        save(state.copy(current = state.previous, previous = null, rejected = bad.model.digest))
+        val left = if (bad == state.current) state.previous else state.current
+        save(state.copy(current = left, previous = null, rejected = bad.model.digest))
     }
 
     /** Asks the channel once; [conditions] are those that hold now, such as `wifi`. Never throws. */

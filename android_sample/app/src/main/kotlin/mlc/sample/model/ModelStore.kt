@@ -8,13 +8,22 @@ class ModelStore(
     private val bundled: ModelFiles,
     private val updates: Updates?,
     private val loader: ModelLoader,
+    private val mark: PredictionMark,
 ) {
-    /** The downloaded model if it can be opened; else the one before it; else the one inside the app. */
+    /**
+     * The downloaded model if it can be opened; else the one before it; else the one inside the app.
+     *
+     * A model that cannot, or whose first answer ended the app, is not taken again.
+     */
     fun open(): LoadedModel {
+        if (mark.isLeft) {
+            updates?.fallBack()
+            mark.remove()
+        }
         repeat(DOWNLOADED) {
             val choice = updates?.active() ?: return loader.load(bundled)
             try {
-                return loader.load(FolderFiles(updates.folder(choice)))
+                return loader.load(FolderFiles(updates.folder(choice)), mark)
             } catch (_: Exception) { // whatever is wrong with it: there is another one
                 updates.fallBack()
             }
