@@ -13,13 +13,13 @@ import numpy as np
 
 from mlc.optimize.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from mlc.optimize.training.examples import CALL, Examples
-from mlc.optimize.training.hints import Hints
 from mlc.optimize.training.record import Epoch
 from mlc.optimize.training.scores import agreement, distillation
+from mlc.optimize.training.teacher import Teacher
 from mlc.optimize.training.thaw import Parameter, Thawed
 from mlc.progress import Advance, tell
 
-__all__ = ["Course", "Fitted", "fit"]
+__all__ = ["Course", "Fitted", "fit", "mixed"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -37,10 +37,10 @@ class Course:
     `finished` says whether the network is as it was asked for: epochs where it is not cannot be kept.
     """
 
+    teacher: Teacher
     epochs: int
     learning_rate: float
     labels: float = 0.0  # their weight in the loss, where there are any
-    hints: Hints | None = None
     before_step: Callable[[float], None] = lambda share: None
     finished: Callable[[], bool] = lambda: True
 
@@ -141,10 +141,10 @@ class _Loop:
         self._optimizer.build(self._variables)
         kinds, spans = examples.kinds, examples.spans
 
-        def step(inputs: Any, teacher: Any, labels: Any) -> Any:
+        def step(inputs: Any, labels: Any) -> Any:
             with tf.GradientTape() as tape:
-                found, distances = student.taught(inputs, course.hints)
-                each = distillation(kinds, found, teacher, spans, labels, course.labels)
+                found, told, distances = student.taught(inputs, course.teacher)
+                each = distillation(kinds, found, told, spans, labels, course.labels)
                 loss = tf.reduce_mean(each + distances)
             self._optimizer.apply(tape.gradient(loss, self._variables), self._variables)
             return loss
@@ -165,12 +165,14 @@ class _Loop:
 
     def steps(self, epoch: int) -> Iterator[tuple[float, float]]:
         """Train one epoch; yields the share of it that is done and the mean loss, now and then."""
-        order = np.random.default_rng(epoch).permutation(self._examples.learned)
+        rng = np.random.default_rng(epoch)
+        order = rng.permutation(self._examples.learned)
         total, told = 0.0, time.monotonic()
         for k in range(self._steps):
             self._course.before_step((epoch - 1 + k / self._steps) / self._course.epochs)
             rows = np.sort(order[k * self._batch : (k + 1) * self._batch])
-            total += float(self._step(*_tensors(*self._examples.batch(rows))))
+            inputs, _, labels = self._examples.batch(rows)
+            total += float(self._step(*_tensors(*mixed(inputs, labels, rng))))
             if k + 1 == self._steps or time.monotonic() - told > _TELL_SECONDS:
                 told = time.monotonic()
                 yield (k + 1) / self._steps, total / (k + 1)
@@ -206,6 +208,27 @@ class _Loop:
 
     def _all_variables(self) -> Sequence[Any]:
         return [v for p in self._parameters.values() for v in (*p.trained, *p.kept)]
+
+
+def mixed(
+    inputs: Sequence[Array], labels: Array | None, rng: np.random.Generator
+) -> tuple[list[Array], Array | None]:
+    """Every second sample of a batch becomes a weighted mean of itself and another one.
+
+    The teacher is asked what it says of them: so few samples become as many as there are steps, and the
+    student learns the function, not the samples by heart (Beyer et al. 2022; mixup: Zhang et al. 2018).
+    Mixtures have no label, -1. Inputs that are not floats cannot be mixed: then all stay as they are.
+    """
+    count = len(inputs[0])
+    if not all(np.issubdtype(array.dtype, np.floating) for array in inputs):
+        return list(inputs), labels
+    others = rng.permutation(count)
+    shares = np.where(np.arange(count) % 2, rng.uniform(size=count), 1.0).astype(np.float32)
+    means = []
+    for array in inputs:
+        share = shares.reshape(-1, *[1] * (array.ndim - 1))
+        means.append((array * share + array[others] * (1 - share)).astype(array.dtype))
+    return means, None if labels is None else np.where(shares < 1, -1, labels).astype(labels.dtype)
 
 
 def _tensors(*parts: Any) -> list[Any]:

@@ -23,7 +23,7 @@ __all__ = ["PruneChannels", "remove"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_SAMPLES = 128  # to fit what is left to what was
+_SAMPLES = 512  # to fit what is left to what was
 _MULTIPLE = 8  # kernels of all runtimes work on so many channels at a time
 
 
@@ -45,8 +45,8 @@ class PruneChannels:
 
     @property
     def learning_rate(self) -> float:
-        """Of Adam, at the start."""
-        return 2e-3
+        """Of Adam, at the start. Small: what `refit` found is near, and large steps would lose it."""
+        return 4e-4
 
     @property
     def labels(self) -> float:

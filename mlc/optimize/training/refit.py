@@ -10,7 +10,7 @@ import numpy as np
 from mlc.convert.graph import Body, Program
 from mlc.convert.network import Network
 from mlc.optimize.passes.linear import Linear, linears
-from mlc.optimize.training.hints import computed, hints
+from mlc.optimize.training.teacher import computed, hints
 
 __all__ = ["refit"]
 
@@ -30,14 +30,14 @@ def refit(student: Network, teacher: Network, samples: Iterable[Mapping[str, Arr
     al. 2017, section 3.2). Only layers whose channels are all there, as for `hints`.
     """
     told = hints(student, teacher)
-    if told is None:
+    if not told:
         return student
     feeds = list(samples)
     program = Program.of(student)
     body = program.main
     for op in linears(body):
         name = computed(body, op)
-        if name in told.names and _is_product(body, op):
+        if name in told and _is_product(body, op):
             _fit(body, op, name, program.network(student), teacher, feeds)
     return program.network(student)
 

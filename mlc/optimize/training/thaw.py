@@ -11,7 +11,7 @@ from mlc.convert.graph import Body, Program
 from mlc.convert.network import Network
 from mlc.data.dataset import batch_size
 from mlc.optimize.passes.linear import Linear, linears
-from mlc.optimize.training.hints import Hints
+from mlc.optimize.training.teacher import Teacher
 
 __all__ = ["Free", "Parameter", "Thawed", "biases", "freeze", "kernels", "size"]
 
@@ -132,17 +132,22 @@ class Thawed:
 
         To be called while a `tf.function` is traced.
         """
-        return self.taught(feeds, None)[0]
+        return self._run(feeds, None)
 
-    def taught(self, feeds: Sequence[Any], hints: Hints | None) -> tuple[list[Any], Any]:
-        """The same, and how far the student is from what the hints tell: (N,), 0 without hints."""
+    def taught(self, feeds: Sequence[Any], teacher: Teacher) -> tuple[list[Any], list[Any], Any]:
+        """The same, what the teacher says, and how far the student is from its hints: (N,)."""
+        results = self._run(feeds, teacher)
+        told = len(self._references)
+        return results[:told], results[told:-1], results[-1]
+
+    def _run(self, feeds: Sequence[Any], teacher: Teacher | None) -> list[Any]:
         import tensorflow as tf
 
         values = {f"{name}:0": p.tensor() for name, p in self._parameters.items()}
         count = tf.shape(feeds[0])[0]
         calls = -(-count // self._batch)
         rows = tf.minimum(tf.range(calls * self._batch), count - 1)  # the last batch is filled up
-        inside = [f"{name}:0" for name in hints.names] if hints else []
+        inside = [f"{name}:0" for name in teacher.hints] if teacher else []
 
         def one_batch(batch: list[Any]) -> list[Any]:
             fed = {f"{name}:0": t for name, t in zip(self._inputs, batch, strict=True)}
@@ -152,20 +157,22 @@ class Thawed:
                 return_elements=[*self._references, *inside],
                 name="",
             )
-            distance = hints.distance(fed, found[len(self._references) :]) if hints else 0.0
-            return [*found[: len(self._references)], tf.fill([self._batch], distance)]
+            if teacher is None:
+                return found
+            told, distance = teacher.tell(fed, found[len(self._references) :])
+            return [*found[: len(self._references)], *told, tf.fill([self._batch], distance)]
 
         def grouped(tensor: Any) -> Any:
             gathered = tf.gather(tensor, rows)
             return tf.reshape(gathered, tf.concat([[calls, self._batch], tf.shape(tensor)[1:]], 0))
 
+        kinds = len(self._references) + (len(teacher.scores) + 1 if teacher else 0)
         results = tf.map_fn(
             one_batch,
             [grouped(tensor) for tensor in feeds],
-            fn_output_signature=[tf.float32] * (len(self._references) + 1),
+            fn_output_signature=[tf.float32] * kinds,
         )
-        *found, distances = [self._rows(tensor, count) for tensor in results]
-        return found, distances
+        return [self._rows(tensor, count) for tensor in results]
 
     def _rows(self, tensor: Any, count: Any) -> Any:
         """(calls, batch, …) → (N, …)."""

@@ -10,10 +10,10 @@ from mlc.optimize.plan import Plan
 from mlc.optimize.training.checkpoint import forget_checkpoint
 from mlc.optimize.training.examples import open_examples
 from mlc.optimize.training.fit import Course, fit
-from mlc.optimize.training.hints import hints
 from mlc.optimize.training.record import Trained
 from mlc.optimize.training.scores import scores
 from mlc.optimize.training.student import Phase
+from mlc.optimize.training.teacher import teacher
 from mlc.optimize.training.thaw import Thawed, freeze
 
 __all__ = ["train"]
@@ -39,10 +39,10 @@ def train(
     shown = student.run_as or student.network
     references = [score.reference for score in scores(shown)]
     course = Course(
+        teacher(shown, original),
         epochs,
         phase.learning_rate,
         phase.labels,
-        hints(shown, original),
         student.before_step,
         student.finished,
     )

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlc.convert.network import Network
 from mlc.data.dataset import Dataset
@@ -66,6 +69,26 @@ def test_a_run_that_makes_it_worse_keeps_the_start_and_says_so(run: Run) -> None
     assert done.network.graph == start.network.graph
     assert "made it worse" in str(done.record)
     assert "start was kept" in str(done.record)
+
+
+@given(st.integers(1, 9), st.integers(0, 99))
+def test_every_second_sample_is_mixed_with_another(count: int, seed: int) -> None:
+    one, other = np.arange(count, dtype=np.float32), np.ones((count, 2, 2), np.float32)
+    (mixture, same), labels = loop.mixed(
+        [one, other], np.arange(count, dtype=np.int32), np.random.default_rng(seed)
+    )
+    assert labels is not None
+    np.testing.assert_array_equal(mixture[::2], one[::2])
+    np.testing.assert_array_equal(labels[::2], one[::2])
+    assert (labels[1::2] == -1).all()
+    assert (mixture >= 0).all()
+    assert (mixture <= count - 1).all()
+    np.testing.assert_allclose(same, 1, rtol=1e-6)
+
+
+def test_words_are_not_mixed() -> None:
+    inputs, labels = [np.arange(6, dtype=np.int32)], np.zeros(6, np.int32)
+    assert loop.mixed(inputs, labels, np.random.default_rng(0)) == (inputs, labels)
 
 
 def test_progress_tells_loss_agreement_and_time_left(run: Run, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hints: the layers that are still the teacher's, and how far the student is from them."""
+"""The teacher: its answers, the layers that its student still has, and how far it is from them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from mlc.convert.graph import Program
 from mlc.convert.network import Network
 from mlc.optimize.optimize import simplify
 from mlc.optimize.passes.linear import linears
-from mlc.optimize.training.hints import hints
 from mlc.optimize.training.prune_channels import remove
 from mlc.optimize.training.refit import refit
+from mlc.optimize.training.scores import scores
+from mlc.optimize.training.teacher import hints, teacher
 from mlc.optimize.training.thaw import Thawed, freeze
 from tests.optimize.passes.graphs import SHAPE, constant, traced
 from tests.optimize.training.test_channels import conv, residual
@@ -22,12 +23,18 @@ def digit_like() -> Any:
     return np.random.default_rng(0).uniform(0, 16, (5, 8, 8, 1)).astype(np.float32)
 
 
-def distances(student: Network, teacher: Network, x: Any) -> Any:
+def distances(student: Network, original: Network, x: Any) -> Any:
+    return taught(student, original, x)[2]
+
+
+def taught(student: Network, original: Network, x: Any) -> tuple[Any, Any, Any]:
+    """The student's answers, the teacher's, and the distances inside."""
     import tensorflow as tf
 
-    thawed = Thawed(student, {}, [f"{student.outputs[0].name}:0"])
-    step = tf.function(lambda x: thawed.taught([x], hints(student, teacher))[1], autograph=False)
-    return np.asarray(step(tf.constant(x)))
+    thawed = Thawed(student, {}, [score.reference for score in scores(student)])
+    call = tf.function(lambda x: thawed.taught([x], teacher(student, original)), autograph=False)
+    (found,), (told,), inside = call(tf.constant(x))
+    return np.asarray(found), np.asarray(told), np.asarray(inside)
 
 
 def test_a_network_is_no_distance_from_itself(digits: Network) -> None:
@@ -41,18 +48,26 @@ def test_what_changes_inside_is_seen_for_each_sample(digits: Network) -> None:
     assert (distances(other, digits, digit_like()) > 0.01).all()
 
 
+def test_the_teacher_answers_whatever_the_student_is_shown(digits: Network) -> None:
+    body = Program.of(digits).main
+    kernel = linears(body)[0].kernel
+    other = freeze(digits, {kernel: body.constant_value(kernel) * np.float32(1.5)})
+    x = digit_like()
+    found, told, _ = taught(other, digits, x)
+    np.testing.assert_allclose(told, taught(digits, digits, x)[0], atol=1e-5)
+    assert np.abs(found - told).max() > 0.1
+
+
 def test_layers_that_lost_channels_are_told_nothing(digits: Network) -> None:
     network = simplify(traced(residual))[0]
     smaller = remove(network, 0.5)[0]
     told, everything = hints(smaller, network), hints(network, network)
-    assert told is not None
-    assert everything is not None
-    assert len(everything.names) == 3, "all but the scores"
-    assert len(told.names) == 2, "the stream, and what is added to it"
+    assert len(everything) == 3, "all but the scores"
+    assert len(told) == 2, "the stream, and what is added to it"
     body, others = Program.of(smaller).main, Program.of(network).main
-    for name in everything.names:
-        assert (body.shape(name) == others.shape(name)) == (name in told.names)
-    assert hints(remove(digits, 0.5)[0], digits) is None, "a chain of which every link is thinner"
+    for name in everything:
+        assert (body.shape(name) == others.shape(name)) == (name in told)
+    assert hints(remove(digits, 0.5)[0], digits) == (), "a chain of which every link is thinner"
 
 
 def stacked(x: Any) -> Any:
