@@ -38,15 +38,22 @@ class Rounded:
         import tensorflow as tf
 
         values = self._inner.tensor()
+        return values + tf.stop_gradient(self._on_grid(values) - values)
+
+    def frozen(self) -> Array:
+        """The same as an array: what the network learned is what it is rounded to, and a plan made of
+        it has the same grid.
+        """
+        return np.asarray(self._on_grid(self._inner.tensor()))
+
+    def _on_grid(self, values: Any) -> Any:
+        import tensorflow as tf
+
         others = [i for i in range(values.shape.rank) if i not in self._weight.axes]
         peak = tf.reduce_max(tf.abs(values), axis=others, keepdims=True)
         most = 2 ** (self._weight.bits - 1) - 1
         scale = tf.stop_gradient(_exact(tf.where(peak > 0, peak, 1.0) / most))
-        return values + tf.stop_gradient(tf.round(values / scale) * scale - values)
-
-    def frozen(self) -> Array:
-        """In float: the plan rounds it."""
-        return self._inner.frozen()
+        return tf.round(values / scale) * scale
 
 
 class Scale:

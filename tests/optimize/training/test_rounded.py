@@ -18,8 +18,20 @@ def test_weights_are_seen_as_they_are_stored(name: str) -> None:
     recipe = named(name)
     values = np.random.default_rng(0).normal(size=(3, 3, 16, 256)).astype(np.float32)
     weight = decide_weight("w", "Conv2D", values, (3,), recipe)
-    seen = Rounded(Free(values), weight).tensor().numpy()
-    np.testing.assert_allclose(seen, stored(values, weight, recipe), rtol=1e-6, atol=0)
+    parameter = Rounded(Free(values), weight)
+    kept = stored(values, weight, recipe)
+    np.testing.assert_allclose(parameter.tensor().numpy(), kept, rtol=1e-6, atol=0)
+    np.testing.assert_array_equal(parameter.frozen(), kept)
+
+
+@pytest.mark.parametrize("name", ["int8", "w8a8-per-tensor", "w4"])
+def test_what_was_rounded_once_has_the_same_grid_again(name: str) -> None:
+    recipe = named(name)
+    values = np.random.default_rng(1).normal(size=(3, 3, 16, 256)).astype(np.float32)
+    weight = decide_weight("w", "Conv2D", values, (3,), recipe)
+    kept = Rounded(Free(values), weight).frozen()
+    assert decide_weight("w", "Conv2D", kept, (3,), recipe) == weight
+    np.testing.assert_array_equal(stored(kept, weight, recipe), kept)
 
 
 def test_scales_are_seen_as_they_are_stored() -> None:
