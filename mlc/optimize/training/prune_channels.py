@@ -46,7 +46,7 @@ class PruneChannels:
     @property
     def learning_rate(self) -> float:
         """Of Adam, at the start. Small: what `refit` found is near, and large steps would lose it."""
-        return 4e-4
+        return 8e-4
 
     @property
     def labels(self) -> float:

@@ -196,7 +196,7 @@ def test_groups_are_multiples_of_eight(share: float, digits: Network) -> None:
 
 
 def test_fine_tuning_heals_it(run: Run) -> None:
-    done = run(PruneChannels(0.5), epochs=12)
+    done = run(PruneChannels(0.5), epochs=6)
     start, best = done.record.epochs[0], done.record.epochs[done.record.kept]
     assert best.loss < start.loss / 2
     assert any("were removed" in note for note in done.record.notes)
