@@ -75,8 +75,7 @@ def most_telling(problems: Sequence[tuple[Array, Array]], count: int) -> list[in
     """
     states = []
     for covariance, weights in problems:
-        ridge = _RIDGE * max(float(np.diag(covariance).mean()), 1e-12)
-        told = covariance @ weights
+        ridge, told = _ridge(covariance), covariance @ weights
         total = max(float((weights * told).sum()), 1e-30)
         # With the ridge what is left of each channel stays positive, however many explain one another.
         states.append((covariance + ridge * np.eye(len(covariance)), told, ridge, total))
@@ -116,8 +115,8 @@ def reconstruct(body: Body, channels: Channels, gone: set[int], found: Sequence[
 def _absorb(body: Body, reader: Reader, stay: Array, leave: Array) -> None:
     op, covariance = reader.op, reader.covariance
     among = covariance[np.ix_(stay, stay)]
-    ridge = _RIDGE * max(float(np.diag(among).mean()), 1e-12)
-    told = np.linalg.solve(among + ridge * np.eye(len(stay)), covariance[np.ix_(stay, leave)])
+    among += _ridge(among) * np.eye(len(stay))
+    told = np.linalg.solve(among, covariance[np.ix_(stay, leave)])
     rest = reader.mean[leave] - reader.mean[stay] @ told
 
     weights = reader.weights(body)
@@ -131,6 +130,10 @@ def _absorb(body: Body, reader: Reader, stay: Array, leave: Array) -> None:
         others = tuple(i for i in range(summed.ndim) if i != outputs)
         added = body.constant_value(reader.bias) + summed.sum(axis=others)
         body.set_constant(reader.bias, added.astype(np.float32))
+
+
+def _ridge(covariance: Array) -> float:
+    return _RIDGE * max(float(np.diag(covariance).mean()), 1e-12)
 
 
 def _moments(

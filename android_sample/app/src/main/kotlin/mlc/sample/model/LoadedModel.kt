@@ -25,7 +25,8 @@ class LoadedModel(
     /** What the network says about a picture, and the time that it took with all preprocessing. */
     fun answer(pixels: Pixels): Answer {
         val start = System.nanoTime()
-        val predictions = trial?.during { model.classify(pixels, SHOWN) } ?: model.classify(pixels, SHOWN)
+        val classify = { model.classify(pixels, SHOWN) }
+        val predictions = trial?.during(classify) ?: classify()
         trial = null
         return Answer(predictions, (System.nanoTime() - start) / 1e6)
     }
