@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -53,12 +53,11 @@ class Body:
 
     def tensor(self, reference: str) -> Any:
         """The symbolic tensor behind a reference: its dtype and static shape."""
-        name = reference if ":" in reference else f"{reference}:0"
         try:
-            return self._imported().get_tensor_by_name(name)
+            return self._imported().get_tensor_by_name(_full(reference))
         except KeyError:  # written after the snapshot was taken
             self._snapshot = None
-            return self._imported().get_tensor_by_name(name)
+            return self._imported().get_tensor_by_name(_full(reference))
 
     def shape(self, reference: str) -> tuple[int | None, ...] | None:
         """Static shape, or None where even the rank is unknown."""
@@ -70,29 +69,49 @@ class Body:
 
         Shapes count as known where they are static.
         """
-        import tensorflow as tf
-
         tensor = self.tensor(reference)
-        known: dict[Any, Any] = {}
+        known: dict[str, Any] = {}
         waiting, seen = [tensor.op], set()
         while waiting:
             op = waiting.pop()
             if op.type == "Shape" and op.inputs[0].shape.is_fully_defined():
-                known[op.outputs[0]] = op.inputs[0].shape.as_list()
+                sizes, (result,) = op.inputs[0].shape.as_list(), op.outputs
+                known[op.name] = np.array(sizes, result.dtype.as_numpy_dtype)
             elif op.type in ("Placeholder", *CALLS):
                 return None
             elif op not in seen:
                 seen.add(op)
                 waiting += [i.op for i in op.inputs]
-        with tf.compat.v1.Session(graph=tensor.graph) as session:
-            return np.asarray(session.run(tensor, known))
+        return self.evaluate([reference], known)[0]
 
-    def evaluate(self, references: Sequence[str]) -> list[Any]:
-        """The values of several references that do not depend on inputs, computed together."""
+    def evaluate(
+        self, references: Sequence[str], known: Mapping[str, Any] | None = None
+    ) -> list[Any]:
+        """The values of several references that do not depend on inputs, computed together.
+
+        `known` are values of nodes that need not be computed. TensorFlow would copy the graph many times
+        to make it faster, which is worth nothing where it runs once.
+        """
         import tensorflow as tf
 
-        tensors = [self.tensor(reference) for reference in references]
-        with tf.compat.v1.Session(graph=self._imported()) as session:
+        if not references:
+            return []
+        known = known or {}
+        needed: dict[str, Any] = {}
+        waiting = [reference.split(":")[0] for reference in references]
+        while waiting:
+            name = waiting.pop()
+            if name in known:
+                needed[name] = _constant_node(name, known[name])
+            elif name not in needed:
+                needed[name] = self.nodes[name]
+                waiting += [i.split(":")[0] for i in self.nodes[name].input]
+        graph = self._graph(needed.values())
+        tensors = [graph.get_tensor_by_name(_full(reference)) for reference in references]
+        plain = tf.compat.v1.ConfigProto()
+        plain.graph_options.rewrite_options.disable_meta_optimizer = True
+        plain.graph_options.optimizer_options.opt_level = -1  # L0
+        with tf.compat.v1.Session(graph=graph, config=plain) as session:
             return [np.asarray(value) for value in session.run(tensors)]
 
     def value(self, reference: str) -> Any:
@@ -108,19 +127,12 @@ class Body:
 
     def set_constant(self, name: str, value: Any) -> None:
         """Give the `Const` of that name another array."""
-        import tensorflow as tf
-
-        node = self.nodes[name]
-        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
-        node.attr["dtype"].type = node.attr["value"].tensor.dtype
+        _fill(self.nodes[name], value)
 
     def add_constant(self, wish: str, value: Any) -> str:
         """Add a `Const`; returns its name, which is `wish` or begins so."""
-        import tensorflow as tf
-
-        node = tf.compat.v1.NodeDef(name=self._free_name(wish), op="Const")
+        node = _constant_node(self._free_name(wish), value)
         self.nodes[node.name] = node
-        self.set_constant(node.name, value)
         return str(node.name)
 
     def become(self, node: Any, op: str, inputs: Sequence[str]) -> None:
@@ -248,21 +260,44 @@ class Body:
         self._snapshot = None
 
     def _imported(self) -> Any:
+        if self._snapshot is None:
+            self._snapshot = self._graph(self.nodes.values())
+        return self._snapshot
+
+    def _graph(self, nodes: Iterable[Any]) -> Any:
         import tensorflow as tf
 
-        if self._snapshot is None:
-            graph_def = tf.compat.v1.GraphDef(node=list(self.nodes.values()))
-            if self.library is not None:
-                graph_def.library.CopyFrom(self.library)
-            with tf.Graph().as_default() as self._snapshot:
-                tf.import_graph_def(graph_def, name="")
-        return self._snapshot
+        graph_def = tf.compat.v1.GraphDef(node=nodes)
+        if self.library is not None:
+            graph_def.library.CopyFrom(self.library)
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(graph_def, name="")
+        return graph
 
     def _free_name(self, wish: str) -> str:
         name, n = wish, 1
         while any(other == name or other.startswith(f"{name}/") for other in self.nodes):
             name, n = f"{wish}_{n}", n + 1
         return name
+
+
+def _full(reference: str) -> str:
+    return reference if ":" in reference else f"{reference}:0"
+
+
+def _constant_node(name: str, value: Any) -> Any:
+    import tensorflow as tf
+
+    node = tf.compat.v1.NodeDef(name=name, op="Const")
+    _fill(node, value)
+    return node
+
+
+def _fill(constant: Any, value: Any) -> None:
+    import tensorflow as tf
+
+    constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+    constant.attr["dtype"].type = constant.attr["value"].tensor.dtype
 
 
 class Program:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -118,11 +118,17 @@ def class_indices(y: Any, classes: int | None, where: str) -> Array | None:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The first `limit` samples of a dataset as input batches; call it to read them."""
+    """The first `limit` samples of a dataset as input batches; call it to read them.
+
+    Of the network only its inputs count: the graph, which weighs more than all else, is left behind.
+    """
 
     dataset: Dataset
     network: Network
     limit: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "network", replace(self.network, graph=b""))
 
     def __call__(self) -> Iterator[dict[str, Array]]:
         """Yield the network's input tensors, one batch at a time, from the first on."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mlc.convert.execute import function
 from mlc.convert.graph import Program
 from mlc.convert.network import Network
 from mlc.errors import DataError
@@ -133,20 +134,14 @@ def _reduced(
     """A function from input tensors to what `reduce` makes of each of `tensors`."""
     import tensorflow as tf
 
-    graph_def = tf.compat.v1.GraphDef.FromString(network.graph)
-
-    def results() -> Any:
-        references = [name if ":" in name else f"{name}:0" for name in tensors]
-        found = tf.import_graph_def(graph_def, return_elements=references, name="")
-        return [tf.identity(reduce(i, t), f"mlc_reduced_{i}") for i, t in enumerate(found)]
-
-    wrapped = tf.compat.v1.wrap_function(results, [])
-    function = wrapped.prune(
-        [f"{s.name}:0" for s in network.inputs], [f"mlc_reduced_{i}:0" for i in range(len(tensors))]
+    reduced = function(
+        network,
+        [name if ":" in name else f"{name}:0" for name in tensors],
+        lambda found: [reduce(i, tensor) for i, tensor in enumerate(found)],
     )
 
     def measure(feeds: Mapping[str, Array]) -> list[Array]:
         fed = [tf.constant(feeds[s.name], dtype=s.dtype) for s in network.inputs]
-        return [np.asarray(result) for result in function(*fed)]
+        return [np.asarray(result) for result in reduced(*fed)]
 
     return measure

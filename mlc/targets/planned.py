@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -99,7 +100,7 @@ class PlannedWeights:
 
 def _fingerprint(values: Array) -> bytes:
     """The same for all orders of the same values. Adding 0 makes 0 of -0, which sorts anywhere."""
-    return np.sort(values + 0, axis=None).tobytes()
+    return hashlib.sha256(np.sort(values + 0, axis=None).tobytes()).digest()
 
 
 def _axes(values: Array, weight: Weight, original: Array) -> tuple[int, ...] | None:

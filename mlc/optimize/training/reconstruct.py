@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlc.convert.execute import function
 from mlc.convert.graph import Body
 from mlc.convert.network import Network
 from mlc.optimize.passes.linear import Linear, linears
@@ -146,26 +147,19 @@ def _moments(
     """
     import tensorflow as tf
 
-    graph_def = tf.compat.v1.GraphDef.FromString(network.graph)
+    def moment(tensor: Any) -> Any:
+        rows = tf.cast(tf.reshape(tensor, [-1, tf.shape(tensor)[-1]]), tf.float64)
+        rows = tf.concat([rows, tf.ones([tf.shape(rows)[0], 1], tf.float64)], 1)
+        return tf.matmul(rows, rows, transpose_a=True) / tf.cast(tf.shape(rows)[0], tf.float64)
 
-    def moments() -> Any:
-        found = tf.import_graph_def(
-            graph_def, return_elements=[f"{name}:0" for name in tensors], name=""
-        )
-        for k, tensor in enumerate(found):
-            rows = tf.cast(tf.reshape(tensor, [-1, tf.shape(tensor)[-1]]), tf.float64)
-            rows = tf.concat([rows, tf.ones([tf.shape(rows)[0], 1], tf.float64)], 1)
-            count = tf.cast(tf.shape(rows)[0], tf.float64)
-            tf.identity(tf.matmul(rows, rows, transpose_a=True) / count, name=f"mlc_moment_{k}")
-
-    function = tf.compat.v1.wrap_function(moments, []).prune(
-        [f"{s.name}:0" for s in network.inputs], [f"mlc_moment_{k}:0" for k in range(len(tensors))]
+    measure = function(
+        network, [f"{name}:0" for name in tensors], lambda found: [moment(t) for t in found]
     )
     total: list[Array] = []
     count = 0
     for feeds in samples:
         fed = [tf.constant(feeds[s.name], dtype=s.dtype) for s in network.inputs]
-        found = [np.asarray(m) for m in function(*fed)]
+        found = [np.asarray(m) for m in measure(*fed)]
         total = [a + b for a, b in zip(total, found, strict=True)] if total else found
         count += 1
     return {name: moment / count for name, moment in zip(tensors, total, strict=True)}
