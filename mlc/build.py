@@ -38,7 +38,7 @@ def build(config: BuildConfig, model: Any = None, watcher: Watcher | None = None
     """
     with (
         Bundle(config.output) as bundle,
-        open_stages(config, bundle.log, watcher or Silent()) as stages,
+        open_stages(config, bundle.log, watcher or Silent(), model) as stages,
     ):
         subject = read_subject(stages, config, model)
         taught = teach(stages, config, subject) if config.training.asked else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from mlc.validate.evidence import Evidence, Latency
 from mlc.validate.execute import Proof, Retrained, prove, reference, time_runs
 from mlc.validate.gate import Limits
 from mlc.validate.size import measure, weigh
-from mlc.workers import explain
+from mlc.workers import Workers, explain, processes_for
 
 __all__ = ["Candidate", "Subject", "open_stages", "prove_all", "read_subject", "wait"]
 
@@ -67,11 +68,18 @@ class Candidate:
 
 
 @contextmanager
-def open_stages(config: BuildConfig, log: Path, watcher: Watcher) -> Iterator[Stages]:
+def open_stages(
+    config: BuildConfig, log: Path, watcher: Watcher, model: Any = None
+) -> Iterator[Stages]:
     """Stages over the user's cache, or over a folder that is gone afterwards with --no-cache."""
+    size = (
+        weigh(config.source)
+        if model is None
+        else sum(4 * math.prod(w.shape) for w in model.weights)
+    )
     with TemporaryDirectory(prefix="mlc-") as temporary:
         root = cache_folder() / "stages" if config.cache else Path(temporary)
-        with Stages(Store(root), log, watcher) as stages:
+        with Stages(Store(root), Workers(log, processes_for(size)), watcher) as stages:
             yield stages
 
 

@@ -53,9 +53,9 @@ class Stages:
     What stages wrote is there until the end of the `with` block; afterwards only what can be used again.
     """
 
-    def __init__(self, store: Store, log: Path, watcher: Watcher) -> None:
+    def __init__(self, store: Store, workers: Workers, watcher: Watcher) -> None:
         self._store = store
-        self._workers = Workers(log)
+        self._workers = workers
         self._watcher = watcher
         self._ran = self._stopping = False
         self._left_behind: set[Path] = set()  # nobody can use these again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import gc
 import os
@@ -19,17 +20,27 @@ from typing import Any
 from mlc.absent import absent
 from mlc.errors import MlcError, first_line
 
-__all__ = ["Workers", "explain"]
+__all__ = ["Workers", "explain", "processes_for"]
 
 _COUNT = 2  # converters are single-threaded for most of their time; each worker holds TensorFlow
+_LARGE = 64_000_000  # bytes: converters hold up to twenty copies of the weights, two of them 4 GB
+
+
+def processes_for(size: int) -> int:
+    """How many processes may work at the same time on a network of `size` bytes, to stay below 4 GB."""
+    return 1 if size > _LARGE else _COUNT
 
 
 class Workers:
-    """A pool of processes, started when the first task comes. State: close it, or use `with`."""
+    """A pool of `count` processes, started when the first task comes. State: close it, or use `with`.
 
-    def __init__(self, log: Path) -> None:
+    One alone, which is for large networks, is a new one for every task: TensorFlow's allocator gives
+    nothing back as long as it lives.
+    """
+
+    def __init__(self, log: Path, count: int = _COUNT) -> None:
         log.touch()
-        self._log = log
+        self._log, self._count = log, count
         self._pool: Any = None
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
@@ -38,11 +49,12 @@ class Workers:
             from pebble import ProcessPool
 
             self._pool = ProcessPool(
-                max_workers=_COUNT,
+                max_workers=self._count,
+                max_tasks=1 if self._count == 1 else 0,  # no end
                 initializer=_prepare,
                 context=_Context(self._log),
             )
-        future: Future[Any] = self._pool.schedule(function, args=arguments)
+        future: Future[Any] = self._pool.schedule(_run, args=(function, *arguments))
         return future
 
     def __enter__(self) -> Workers:
@@ -91,6 +103,19 @@ def _prepare() -> None:
         import tensorflow  # noqa: F401
     gc.freeze()
     gc.enable()
+
+
+def _run(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call it, and give back to the system what it took: the next task may run beside another's peak.
+
+    Graphs of TensorFlow and of the converters are in cycles, and the C library keeps what is freed.
+    """
+    try:
+        return function(*arguments)
+    finally:
+        gc.collect()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from mlc.validate.evidence import Check, Evidence, Latency
 from mlc.validate.execute import Proof
 from mlc.validate.gate import Limits
 from mlc.validate.size import Size
+from mlc.workers import Workers
 from tests import stand_ins
 from tests.stand_ins import plain
 
@@ -139,7 +140,7 @@ class Answers:
 def proven(subject: Subject, tmp_path: Path, limits: Limits, **answers: Any) -> Any:
     (tmp_path / "m.tflite").write_bytes(bytes(100))
     candidate = Candidate("tflite", Emission(tmp_path / "m.tflite", "float32", "float32"), "0" * 64)
-    with Stages(Store(tmp_path / "store"), tmp_path / "log", Silent()) as stages:
+    with Stages(Store(tmp_path / "store"), Workers(tmp_path / "log"), Silent()) as stages:
         stages._workers = Answers(**answers)  # type: ignore[assignment]
         (row,) = prove_all(stages, subject, [candidate], {"tflite": limits})
     return row
@@ -190,7 +191,7 @@ def test_each_artifact_is_proven_as_soon_as_it_is_there(subject: Subject, tmp_pa
             yield Candidate(target, emission, target)
         yield Row("coreml", "failed")
 
-    with Stages(Store(tmp_path / "store"), tmp_path / "log", Watched()) as stages:
+    with Stages(Store(tmp_path / "store"), Workers(tmp_path / "log"), Watched()) as stages:
         stages._workers = Answers(prove=GOOD, time_runs={})  # type: ignore[assignment]
         rows = prove_all(stages, subject, emitted(), dict.fromkeys(("tflite", "onnx"), Limits()))
     assert events == ["tflite", "prove TFLite", "onnx", "prove ONNX", "measure latency"]

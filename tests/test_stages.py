@@ -16,6 +16,7 @@ from mlc.errors import SourceError
 from mlc.progress import Advance, forget, look, tell
 from mlc.stages import Silent, Stages
 from mlc.store import Store
+from mlc.workers import Workers
 
 
 class Inline:
@@ -58,7 +59,7 @@ Open = Callable[..., Stages]
 @pytest.fixture
 def opened(tmp_path: Path) -> Open:
     def opened(watcher: Any = None) -> Stages:
-        stages = Stages(Store(tmp_path / "store"), tmp_path / "log", watcher or Silent())
+        stages = Stages(Store(tmp_path / "store"), Workers(tmp_path / "log"), watcher or Silent())
         stages._workers = Inline()  # type: ignore[assignment]
         return stages
 

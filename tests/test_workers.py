@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mlc.errors import Exit, MlcError, SourceError, UnsupportedError
-from mlc.workers import Workers, explain
+from mlc.workers import Workers, _run, explain, processes_for
 
 LOG: list[Path] = []
 
@@ -119,3 +120,29 @@ def test_without_a_task_no_process_is_started(tmp_path: Path) -> None:
 )
 def test_errors_keep_their_exit_code(error: MlcError, code: Exit) -> None:
     assert explain(error, "reading").exit_code == code
+
+
+def test_a_large_network_goes_one_stage_at_a_time() -> None:
+    assert [processes_for(size) for size in (0, 14_000_000, 102_000_000)] == [2, 2, 1]
+
+
+def test_a_process_alone_is_a_new_one_for_every_task(tmp_path: Path) -> None:
+    with Workers(tmp_path / "log", count=1) as alone:
+        first, second = (alone.submit(os.getpid).result() for _ in range(2))
+    assert first != second
+
+
+def hoard() -> int:
+    """200 MB that only the collector finds; returns how much the process holds."""
+    hoarded: list[object] = [bytes(1000) for _ in range(200_000)]
+    hoarded.append(hoarded)
+    return int(psutil.Process().memory_info().rss)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere the C library gives memory back itself"
+)
+def test_what_a_task_took_is_given_back() -> None:
+    before = psutil.Process().memory_info().rss
+    assert _run(hoard) - before > 150e6
+    assert psutil.Process().memory_info().rss - before < 50e6
