@@ -37,7 +37,7 @@ def few_values(values: Array, size: int, form: Palette, with_zero: bool = False)
 
     `uniform` values are evenly spaced over the part of the range that gives the least squared error.
     `kmeans` ones are Lloyd's algorithm (1982) from there, and from the point density that is best for
-    many values, p(x)^(1/3) (Panter and Dite 1951); the better of both. In one dimension its clusters are
+    many values, p(x)^(1/3) (Panter and Dite 1951); the best of all. In one dimension its clusters are
     intervals, so on sorted values a round costs no more than the table is long. `with_zero`, 0 is one of
     them.
     """
@@ -46,10 +46,10 @@ def few_values(values: Array, size: int, form: Palette, with_zero: bool = False)
     if distinct.size <= size:
         return distinct
     sample = _Sorted.of(flat[flat != 0] if with_zero else flat)
-    table = _uniform(sample, size, with_zero)
-    if form == "kmeans":
-        table = _kmeans(sample, table, with_zero)
-    return exact(table)
+    uniform = _uniform(sample, size, with_zero)
+    found = _kmeans(sample, uniform, with_zero) if form == "kmeans" else []
+    # What is best before it is made exact need not be best afterwards.
+    return min((exact(table) for table in (*found, uniform)), key=sample.error)
 
 
 def nearest(table: Array, values: Array) -> Array:
@@ -104,9 +104,9 @@ def _uniform(sample: _Sorted, size: int, with_zero: bool) -> Array:
     return np.array(min(tried)[1])
 
 
-def _kmeans(sample: _Sorted, uniform: Array, with_zero: bool) -> Array:
+def _kmeans(sample: _Sorted, uniform: Array, with_zero: bool) -> list[Array]:
     starts = [uniform, *(_dense(sample, uniform.size, bins, with_zero) for bins in _BINS)]
-    return min((_lloyd(sample, start, with_zero) for start in starts), key=sample.error)
+    return [_lloyd(sample, start, with_zero) for start in starts]
 
 
 def _dense(sample: _Sorted, size: int, bins: int, with_zero: bool) -> Array:
