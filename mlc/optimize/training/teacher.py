@@ -10,6 +10,7 @@ from mlc.convert.graph import Body, Program
 from mlc.convert.network import Network
 from mlc.optimize.passes.linear import Linear, linears
 from mlc.optimize.training.scores import ending, scores
+from mlc.optimize.training.separate import separates
 
 __all__ = ["Teacher", "computed", "hints", "teacher"]
 
@@ -18,17 +19,22 @@ _LEAST_SQUARE = 1e-8
 
 @dataclass(frozen=True)
 class Teacher:
-    """The graph of the original; its scores, and its hints: tensors that the student has as well."""
+    """The graph of the original; its scores, and its hints: tensors that the student has as well.
+
+    `separate` says whether it and its student compute each sample by itself, so that any number of them
+    can be given at once.
+    """
 
     scores: tuple[str, ...]  # references, `name:0`
-    hints: tuple[str, ...]  # names
+    hints: tuple[str, ...]  # references
+    separate: bool
     graph: bytes = field(repr=False)  # a serialized GraphDef
 
     def tell(self, feeds: Mapping[str, Any], found: Sequence[Any]) -> tuple[list[Any], Any]:
-        """Its scores, and how far `found`, the student's tensors, are from its hints.
+        """Its scores, and how far `found`, the student's tensors, are from its hints: (N,).
 
-        The distance is a scalar, 0 where there are none (Romero et al. 2015): the mean over the tensors
-        of the squared error, relative to the teacher's mean square. `feeds` are the inputs by reference;
+        The distance is 0 where there are none (Romero et al. 2015): the mean over the tensors of the
+        squared error, relative to the teacher's mean square. `feeds` are the inputs by reference, (N, …);
         to be called where a graph is traced.
         """
         import tensorflow as tf
@@ -36,23 +42,28 @@ class Teacher:
         told = tf.import_graph_def(
             tf.compat.v1.GraphDef.FromString(self.graph),
             input_map={name: tf.identity(tensor) for name, tensor in feeds.items()},
-            return_elements=[*self.scores, *(f"{name}:0" for name in self.hints)],
+            return_elements=[*self.scores, *self.hints],
             name="teacher",
         )
         told = [tf.stop_gradient(tensor) for tensor in told]
         answers, inside = told[: len(self.scores)], told[len(self.scores) :]
-        each = [
-            tf.reduce_mean(tf.math.squared_difference(s, t))
-            / tf.maximum(tf.reduce_mean(tf.square(t)), _LEAST_SQUARE)
-            for s, t in zip(found, inside, strict=True)
-        ]
-        return answers, tf.add_n(each) / len(each) if each else tf.constant(0.0)
+        count = tf.shape(next(iter(feeds.values())))[0]
+
+        def mean_square(tensor: Any) -> Any:
+            return tf.reduce_mean(tf.reshape(tf.square(tensor), [count, -1]), axis=1)
+
+        distance = tf.zeros([count])
+        for ours, theirs in zip(found, inside, strict=True):
+            distance += mean_square(ours - theirs) / tf.maximum(mean_square(theirs), _LEAST_SQUARE)
+        return answers, distance / max(len(inside), 1)
 
 
 def teacher(student: Network, original: Network) -> Teacher:
     """The original, for a student that was made of it."""
-    told = tuple(score.reference for score in scores(original))
-    return Teacher(told, hints(student, original), original.graph)
+    told, own = ([score.reference for score in scores(n)] for n in (original, student))
+    inside = [f"{name}:0" for name in hints(student, original)]
+    separate = separates(student, [*own, *inside]) and separates(original, [*told, *inside])
+    return Teacher(tuple(told), tuple(inside), separate, original.graph)
 
 
 def hints(student: Network, original: Network) -> tuple[str, ...]:

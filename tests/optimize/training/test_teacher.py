@@ -32,7 +32,8 @@ def taught(student: Network, original: Network, x: Any) -> tuple[Any, Any, Any]:
     import tensorflow as tf
 
     thawed = Thawed(student, {}, [score.reference for score in scores(student)])
-    call = tf.function(lambda x: thawed.taught([x], teacher(student, original)), autograph=False)
+    its_teacher = teacher(student, original)
+    call = tf.function(lambda x: thawed.taught([x], its_teacher), autograph=False)
     (found,), (told,), inside = call(tf.constant(x))
     return np.asarray(found), np.asarray(told), np.asarray(inside)
 

@@ -16,12 +16,14 @@ from mlc.convert.network import Network
 from mlc.data.dataset import batch_size
 from mlc.data.synthesized import synthesize
 from mlc.optimize.optimize import simplify
+from mlc.optimize.training import thaw
 from mlc.optimize.training.examples import run
 from mlc.optimize.training.student import Keep
 from mlc.optimize.training.thaw import Free, Thawed, freeze, size
 from tests import networks
 from tests.convert.keras_files import reading
 
+NOT_HOTDOG = Path(__file__).parents[3] / "examples" / "not_hotdog" / "not_hotdog.h5"
 TRAINABLE = sorted(set(networks.BUILDERS) - {"lstm", "gru"})  # their weights are inside loops
 
 
@@ -30,7 +32,8 @@ def feeds(network: Network, count: int) -> list[Any]:
     return [np.stack([s.feeds[i.name] for s in found]).astype(i.dtype) for i in network.inputs]
 
 
-def gradients(network: Network, thawed: Thawed, parameters: dict[str, Any], x: list[Any]) -> Any:
+def stepping(thawed: Thawed, parameters: dict[str, Any]) -> Callable[[list[Any]], Any]:
+    """What is computed of a batch, and the gradient of its random projection by each parameter."""
     import tensorflow as tf
 
     @partial(tf.function, autograph=False)
@@ -41,7 +44,7 @@ def gradients(network: Network, thawed: Thawed, parameters: dict[str, Any], x: l
                              for y in found])  # fmt: skip
         return found, tape.gradient(loss, [p.trained[0] for p in parameters.values()])
 
-    return step([tf.constant(a) for a in x])
+    return lambda x: step([tf.constant(a) for a in x])
 
 
 def check(network: Network) -> None:
@@ -51,7 +54,7 @@ def check(network: Network) -> None:
     assert parameters
     references = [f"{s.name}:0" for s in network.outputs]
     x = feeds(network, 3)
-    found, slopes = gradients(network, Thawed(network, parameters, references), parameters, x)
+    found, slopes = stepping(Thawed(network, parameters, references), parameters)(x)
     original = Reference(network)
     size = batch_size(network)
     for k in range(3 // size):
@@ -72,6 +75,21 @@ def test_every_kind_of_network(name: str, frozen: Callable[..., Network]) -> Non
 @pytest.mark.parametrize("batch", [None, 2])
 def test_open_and_larger_batches(batch: int | None, frozen: Callable[..., Network]) -> None:
     check(frozen("cnn", batch))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_step_is_the_same_every_time(at_once: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions of many sizes and channels, as oneDNN's kernels need to get in each other's way."""
+    network = simplify(reading(NOT_HOTDOG))[0]
+    parameters: dict[str, Any] = Keep().parameters(Program.of(network).main)
+    if not at_once:
+        monkeypatch.setattr(thaw, "separates", lambda *_: False)
+    thawed = Thawed(network, parameters, [f"{s.name}:0" for s in network.outputs])
+    step, x = stepping(thawed, parameters), feeds(network, 32)
+    (_, first), *others = (step(x) for _ in range(5))
+    for _, other in others:
+        for a, b in zip(first, other, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_what_the_last_batch_lacks_is_filled_up_and_cut_off(
