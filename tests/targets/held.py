@@ -59,9 +59,15 @@ def _coreml(path: Path, least: int) -> Held:
     return Held(tuple(found), frozenset(types or computed))
 
 
+def _distinct(values: Any) -> int:
+    """How many different values; float16 widened, see `mostly_narrow`."""
+    wide = values.astype(np.float32) if values.dtype == np.float16 else values
+    return int(np.unique(wide).size)
+
+
 def _coreml_kernel(value: Any) -> Kernel:
     op = value.op
-    distinct = np.unique(value.constant).size
+    distinct = _distinct(value.constant)
     if op is None or not op.kind.startswith("constexpr_"):
         return Kernel(value.type.dtype, distinct, 0)
     parameters = {name: values[0] for name, values in op.parameters.items()}
@@ -69,7 +75,7 @@ def _coreml_kernel(value: Any) -> Kernel:
         return Kernel("index", distinct, 0)
     data = parameters.get("quantized_data") or parameters["data"]
     scales = np.size(parameters["scale"].constant)
-    return Kernel(data.type.dtype, np.unique(data.constant).size, scales)
+    return Kernel(data.type.dtype, _distinct(data.constant), scales)
 
 
 def _tflite(path: Path, least: int) -> Held:
@@ -90,7 +96,7 @@ def _tflite(path: Path, least: int) -> Held:
                     stored = np.concatenate([pairs & 15, pairs >> 4])
                 else:
                     stored = np.frombuffer(data, kind)
-                kernels.append(Kernel(kind, np.unique(stored).size, scales))
+                kernels.append(Kernel(kind, _distinct(stored), scales))
     return Held(tuple(kernels), frozenset(computed or {"float32"}))
 
 
@@ -115,7 +121,7 @@ def _onnx(path: Path, least: int) -> Held:
             "index"
             if name in indices
             else {"uint8": "int8"}.get(values.dtype.name, values.dtype.name),
-            np.unique(values).size,
+            _distinct(values),
             scales.get(name, 0),
         )
         for name, values in constants.items()
@@ -137,7 +143,7 @@ def _tfjs(path: Path, least: int) -> Held:
     kernels = [
         Kernel(
             {"uint8": "int8"}.get(values.dtype.name, values.dtype.name),
-            np.unique(values).size,
+            _distinct(values),
             weights[scaled[name]].size if scaled.get(name) in weights else 0,
         )
         for name, values in weights.items()
