@@ -72,11 +72,8 @@ def open_stages(
     config: BuildConfig, log: Path, watcher: Watcher, model: Any = None
 ) -> Iterator[Stages]:
     """Stages over the user's cache, or over a folder that is gone afterwards with --no-cache."""
-    size = (
-        weigh(config.source)
-        if model is None
-        else sum(4 * math.prod(w.shape) for w in model.weights)
-    )
+    weights = getattr(model, "weights", ())
+    size = weigh(config.source) if model is None else sum(4 * math.prod(w.shape) for w in weights)
     with TemporaryDirectory(prefix="mlc-") as temporary:
         root = cache_folder() / "stages" if config.cache else Path(temporary)
         with Stages(Store(root), Workers(log, processes_for(size)), watcher) as stages:

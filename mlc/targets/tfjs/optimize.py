@@ -52,6 +52,8 @@ def optimize(graph_def: Any, inputs: Sequence[str], outputs: Sequence[str]) -> A
         for node in graph_def.node:
             if node.op in ("Conv2D", "MatMul"):
                 node.device = "/device:CPU:0"  # remap fuses only what is on the CPU
+        # Where the CPU has AVX512-VNNI, remap fuses what is left of these with a Relu, as TF.js cannot.
+        _hide(graph_def, [n for n in graph_def.node if n.op.startswith("FusedBatchNorm")])
         graph_def = _grappler(graph_def, outputs, ("remap", *_TIDY))
 
         prelu, depthwise = stock.passes("fuse_prelu"), stock.passes("fuse_depthwise_conv2d")
@@ -164,7 +166,10 @@ def _const_shape(node: Any) -> tuple[int, ...]:
 
 def _hide_shared(graph_def: Any, ops: Iterable[str]) -> None:
     shared = _read_twice(graph_def)
-    nodes = [n for n in graph_def.node if n.op in ops and n.name in shared]
+    _hide(graph_def, [n for n in graph_def.node if n.op in ops and n.name in shared])
+
+
+def _hide(graph_def: Any, nodes: Sequence[Any]) -> None:
     hidden = {n.name: n.name + _HIDDEN for n in nodes}
     for reader in graph_def.node:
         for i, name in enumerate(reader.input):
@@ -175,7 +180,7 @@ def _hide_shared(graph_def: Any, ops: Iterable[str]) -> None:
 
 
 def _reveal(graph_def: Any) -> None:
-    """Take the Identities of `_hide_shared` away again."""
+    """Take the Identities of `_hide` away again."""
     behind = {n.name: n.input[0] for n in graph_def.node if n.name.endswith(_HIDDEN)}
     for node in graph_def.node:
         for i, name in enumerate(node.input):
