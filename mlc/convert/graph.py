@@ -11,7 +11,7 @@ import numpy as np
 
 from mlc.convert.network import Network
 
-__all__ = ["CALLS", "Body", "Program", "attribute"]
+__all__ = ["CALLS", "Body", "Program", "attribute", "tensor_name"]
 
 # Ops that call functions → where in their inputs the arguments of those functions start.
 CALLS = {
@@ -54,10 +54,10 @@ class Body:
     def tensor(self, reference: str) -> Any:
         """The symbolic tensor behind a reference: its dtype and static shape."""
         try:
-            return self._imported().get_tensor_by_name(_full(reference))
+            return self._imported().get_tensor_by_name(tensor_name(reference))
         except KeyError:  # written after the snapshot was taken
             self._snapshot = None
-            return self._imported().get_tensor_by_name(_full(reference))
+            return self._imported().get_tensor_by_name(tensor_name(reference))
 
     def shape(self, reference: str) -> tuple[int | None, ...] | None:
         """Static shape, or None where even the rank is unknown."""
@@ -107,7 +107,7 @@ class Body:
                 needed[name] = self.nodes[name]
                 waiting += [i.split(":")[0] for i in self.nodes[name].input]
         graph = self._graph(needed.values())
-        tensors = [graph.get_tensor_by_name(_full(reference)) for reference in references]
+        tensors = [graph.get_tensor_by_name(tensor_name(reference)) for reference in references]
         plain = tf.compat.v1.ConfigProto()
         plain.graph_options.rewrite_options.disable_meta_optimizer = True
         plain.graph_options.optimizer_options.opt_level = -1  # L0
@@ -281,7 +281,8 @@ class Body:
         return name
 
 
-def _full(reference: str) -> str:
+def tensor_name(reference: str) -> str:
+    """A reference as sessions and imports want it: a node alone means its first output, `node:0`."""
     return reference if ":" in reference else f"{reference}:0"
 
 
@@ -410,7 +411,7 @@ def _close(body: Body, functions: dict[str, Any]) -> str:
         graph,
         graph.get_operations(),
         [graph.get_tensor_by_name(f"{name}:0") for name in body.inputs],
-        [graph.get_tensor_by_name(o if ":" in o else f"{o}:0") for o in body.outputs],
+        [graph.get_tensor_by_name(tensor_name(o)) for o in body.outputs],
         # coremltools finds the outputs of a loop by these endings.
         out_names=["identity", *(f"identity_{i}" for i in range(1, len(body.outputs)))],
     )

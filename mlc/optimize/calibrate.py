@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlc.convert.execute import function
-from mlc.convert.graph import Program
+from mlc.convert.graph import Program, tensor_name
 from mlc.convert.network import Network
 from mlc.errors import DataError
 from mlc.optimize.passes.adapt_rounding import adaptable, windows
@@ -136,7 +136,7 @@ def _reduced(
 
     reduced = function(
         network,
-        [name if ":" in name else f"{name}:0" for name in tensors],
+        [tensor_name(name) for name in tensors],
         lambda found: [reduce(i, tensor) for i, tensor in enumerate(found)],
     )
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mlc.convert.graph import Body, Program
+from mlc.convert.graph import Body, Program, tensor_name
 from mlc.convert.network import Network
 from mlc.errors import UsageError
 
@@ -44,9 +44,9 @@ def scores(network: Network) -> list[Score]:
         if node.op in ("Softmax", "Sigmoid"):
             reference = node.input[0]
             kind: Literal["softmax", "sigmoid"] = "softmax" if node.op == "Softmax" else "sigmoid"
-            found.append(Score(_full(reference), kind, node.op == "Softmax"))
+            found.append(Score(tensor_name(reference), kind, node.op == "Softmax"))
         else:
-            found.append(Score(_full(spec.name), "values", network.is_classifier))
+            found.append(Score(tensor_name(spec.name), "values", network.is_classifier))
     if not found:
         raise UsageError(
             "The network cannot be trained: none of its outputs is a float.",
@@ -61,10 +61,6 @@ def ending(body: Body, name: str) -> Any:
     while node.op in _PASSES and ":" not in node.input[0]:
         node = body.nodes[node.input[0]]
     return node
-
-
-def _full(reference: str) -> str:
-    return reference if ":" in reference else f"{reference}:0"
 
 
 def distillation(

@@ -98,7 +98,7 @@ class Thawed:
     """The network with parameters in the place of constants, for any number of samples at a time.
 
     Where the graph computes each sample by itself (`separates`), all go through it at once: on two cores
-    a batch of 32 takes a MobileNetV2 a quarter of the time. Else one batch of the network's own size
+    a step of 32 takes a MobileNetV2 half of the time. Else one batch of the network's own size
     after another does, inside one TensorFlow function, and their gradients add up.
     """
 

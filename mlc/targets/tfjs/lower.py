@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mlc.convert.graph import tensor_name
+
 __all__ = ["lower"]
 
 Dims = list[int | None]
@@ -211,6 +213,6 @@ def _shapes(graph_def: Any, tensors: set[str]) -> dict[str, Dims | None]:
         tf.import_graph_def(graph_def, name="")
     found: dict[str, Dims | None] = {}
     for name in tensors:
-        tensor = graph.get_tensor_by_name(name if ":" in name else f"{name}:0")
+        tensor = graph.get_tensor_by_name(tensor_name(name))
         found[name] = None if tensor.shape.rank is None else tensor.shape.as_list()
     return found
